@@ -1,0 +1,15 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# How tests are registered, so that one ctest run shows those of all builds under distinct names.
+enable_testing()
+include(GoogleTest)
+
+set(DMR_TEST_PREFIX "")
+if(NOT DMR_SANITIZER STREQUAL "")
+  set(DMR_TEST_PREFIX "${DMR_SANITIZER}/")
+endif()
+
+# dmr_add_tests(TARGET [gtest_discover_tests options]): one ctest entry for each test of a
+# GoogleTest executable.
+function(dmr_add_tests target)
+  gtest_discover_tests(${target} TEST_PREFIX "${DMR_TEST_PREFIX}" DISCOVERY_TIMEOUT 120 ${ARGN})
+endfunction()
