@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// What a host hands to the engine when the hot path cannot finish it alone, and the commands of
+// its user. Both belong to the host and must live until their `done` has been called.
+#pragma once
+
+#include <span>
+
+#include "core/base/result.h"
+#include "core/host/host.h"
+
+namespace dmr {
+
+// A user's request (or the piece of one) that needs the executor: its device I/O failed, or it met
+// a held range, or writes a lost sector. `done` is called on the executor, once.
+struct Request {
+  Request* next = nullptr;
+  IoOp op = IoOp::read;            // read, write, write_zeroes or discard
+  bool fua = false;
+  IoStatus error = IoStatus::ok;   // how the device I/O failed; ok when none was tried
+  u64 elapsed_ns = 0;              // how long that I/O took
+  Sector sector;                   // of the volume, in whole logical blocks of main
+  u32 sectors = 0;                 // 1 to kMaxRequestSectors
+  Payload* payload = nullptr;      // data; none with write_zeroes and discard
+  u64 payload_offset = 0;
+  Status status = Status::ok;      // result
+  Sector bad_sector;               // result of a failed read or write: the first that failed
+  void (*done)(Request&) = nullptr;
+  void* context = nullptr;         // the host's
+};
+
+// A host cuts larger requests. Chosen so that a request is one hold at every block size.
+inline constexpr u32 kMaxRequestSectors = 8192;  // 4 MiB; with 512-byte blocks see kMaxHoldBlocks
+
+struct SectorRange {
+  Sector begin;
+  u64 sectors = 0;
+};
+
+enum class CommandKind : u8 {
+  mark,        // move these ranges to a spare now; what cannot be read is lost
+  forget,      // bring these ranges home to main, where main takes them
+  checkpoint,  // write the map in full
+};
+
+// A command of the user. One runs at a time, others wait in order.
+struct Command {
+  Command* next = nullptr;
+  CommandKind kind = CommandKind::mark;
+  std::span<const SectorRange> ranges;  // ascending, not overlapping, inside the volume
+  bool lost = false;                    // mark: do not read; the sectors are known to be lost
+  Status status = Status::ok;           // result: the first failure, ok when all went well
+  u64 blocks_changed = 0;               // result
+  u64 blocks_unchanged = 0;             // result: were there already, or could not be moved
+  u64 sectors_lost = 0;                 // result: newly lost
+  Sector bad_sector;                    // result: where the first failure was
+  void (*done)(Command&) = nullptr;
+  void* context = nullptr;
+};
+
+}  // namespace dmr

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// A picture of a volume for its user, taken on the executor. Counters count since the volume was
+// opened, except those that describe the map.
+#pragma once
+
+#include "core/base/types.h"
+#include "core/format/format.h"
+
+namespace dmr {
+
+enum class ErrorClass : u8 { none, medium, unspecified, device, not_disk };
+inline constexpr u32 kErrorClasses = 5;
+
+struct PoolStats {
+  u32 size = 0;
+  u32 in_use = 0;
+  u32 high_water = 0;
+  u64 exhausted = 0;  // how often somebody had to wait or go without
+};
+
+struct MemberStats {
+  format::MemberState state = format::MemberState::absent;
+  bool breaker_open = false;
+  u64 sectors = 0;
+  u64 data_blocks = 0;  // of a spare: blocks that can hold data
+  u64 used_blocks = 0;
+  u64 free_blocks = 0;
+  u64 bad_blocks = 0;
+  u64 errors[2][kErrorClasses] = {};  // [0] reads, [1] writes and flushes; as seen by the engine
+};
+
+struct VolumeStats {
+  bool writable = false;
+  bool read_only_by_failure = false;  // metadata could not be written
+  u64 volume_sectors = 0;
+  u32 block_sectors = 0;
+  u64 remapped_blocks = 0;  // whose home is on a spare
+  u64 lost_sectors = 0;
+  u64 runs = 0;
+  u64 weak_blocks = 0;      // wait to be moved
+  u64 index_bytes = 0;
+  u64 recovered_reads = 0;  // failed reads that were answered with data in the end
+  u64 failed_reads = 0;     // ... that were answered with an error
+  u64 redirected_writes = 0;  // blocks whose write went to a spare
+  u64 retried_writes = 0;     // blocks that main took at the second try
+  u64 failed_writes = 0;
+  u64 relocated_blocks = 0;
+  u64 returned_blocks = 0;
+  u64 held_requests = 0;    // that waited for a range being moved
+  u64 commits = 0;
+  u64 commit_records = 0;
+  u64 commit_flushes = 0;   // flushes of spares for commits
+  u64 checkpoints = 0;
+  PoolStats health_records;
+  PoolStats io_contexts;
+  PoolStats work_items;
+  PoolStats buffers;
+  u32 members = 0;
+  MemberStats member[kMaxMembers];
+};
+
+}  // namespace dmr
