@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Sealing and checking metadata blocks: every block names itself, and whatever does not is told apart.
+// Sealing and checking metadata blocks: every block names itself, and whatever does not is told
+// apart.
 #pragma once
 
 #include <cstddef>

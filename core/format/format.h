@@ -11,7 +11,8 @@
 
 namespace dmr::format {
 
-static_assert(std::endian::native == std::endian::little, "the structs are the little-endian bytes");
+static_assert(std::endian::native == std::endian::little,
+              "the structs are the little-endian bytes");
 
 inline constexpr u8 kMagic[8] = {'d', 'm', 'r', 'e', 'm', 'a', 'p', 0x1A};
 inline constexpr u16 kVersionMajor = 1;
@@ -27,8 +28,8 @@ struct [[gnu::packed]] BlockHeader {
   u8 magic[8];
   u32 crc;
   u16 kind;
-  u8 member;       // the spare that this block lies on
-  u8 area;         // superblock copy, journal area or checkpoint area
+  u8 member;  // the spare that this block lies on
+  u8 area;    // superblock copy, journal area or checkpoint area
   Uuid set;
   u64 address;     // own place on the device, in 512-byte sectors
   u64 sequence;    // superblock version, journal sequence, or checkpoint sequence
@@ -47,11 +48,11 @@ inline constexpr u8 kRecordLostAll = 1;  // flag: every sector of the range is l
 // mask says that the range lives on main again. A mask (partial loss) goes with length 1 only.
 struct [[gnu::packed]] Record {
   u64 block;
-  u64 home;        // spare block on `member` where the range begins; 0 when member is 0 (main)
-  u64 second;      // room for a second copy: zero
+  u64 home;    // spare block on `member` where the range begins; 0 when member is 0 (main)
+  u64 second;  // room for a second copy: zero
   u64 lost_low;
   u64 lost_high;
-  u32 length;      // blocks, at least 1
+  u32 length;  // blocks, at least 1
   u8 type;
   u8 member;
   u8 second_member;  // zero
@@ -76,15 +77,15 @@ static_assert(sizeof(JournalBlock) == kMetaBytes);
 // Lies within its first 512 bytes, the rest is zero: a power cut cannot tear it.
 struct [[gnu::packed]] CheckpointHeader {
   BlockHeader header;
-  u64 covered_sequence;    // newest journal sequence whose effect is inside
-  u32 covered_crc;         // header.crc of that journal block
-  u32 state;               // 1 complete, 2 being written (body not to be trusted)
+  u64 covered_sequence;  // newest journal sequence whose effect is inside
+  u32 covered_crc;       // header.crc of that journal block
+  u32 state;             // 1 complete, 2 being written (body not to be trusted)
   u64 records;
   u64 body_blocks;
-  u32 body_crc;            // CRC32C over the header.crc fields of the body blocks, in order
+  u32 body_crc;  // CRC32C over the header.crc fields of the body blocks, in order
   u32 reserved0;
   u64 open_generation;
-  u8 reserved[400];        // zero, up to the end of the first sector
+  u8 reserved[400];  // zero, up to the end of the first sector
   u8 zero[kMetaBytes - kSectorBytes];
 };
 static_assert(sizeof(CheckpointHeader) == kMetaBytes);
@@ -95,7 +96,7 @@ inline constexpr u32 kCheckpointWriting = 2;
 inline constexpr u32 kCheckpointRecords = kRecordsPerCheckpointBlock;
 struct [[gnu::packed]] CheckpointBody {
   BlockHeader header;
-  u64 index;               // 0 for the first body block
+  u64 index;  // 0 for the first body block
   u32 records;
   u8 reserved[20];
   Record record[kCheckpointRecords];
@@ -104,7 +105,7 @@ struct [[gnu::packed]] CheckpointBody {
 static_assert(sizeof(CheckpointBody) == kMetaBytes);
 
 enum class MemberState : u8 {
-  absent = 0,   // this row of the table is not used
+  absent = 0,  // this row of the table is not used
   live = 1,
   missing = 2,  // was not there when the set was started; its blocks read EIO
   failed = 3,   // retired after an error: readable, takes no new data
@@ -117,8 +118,8 @@ inline constexpr u32 kNameBytes = 64;
 struct [[gnu::packed]] MemberEntry {
   Uuid uuid;
   u64 sectors;
-  u64 checkpoint_blocks;   // 0 for main
-  u32 journal_slots;       // 0 for main
+  u64 checkpoint_blocks;  // 0 for main
+  u32 journal_slots;      // 0 for main
   u32 logical_block_bytes;
   u8 state;
   u8 reserved[7];
@@ -128,7 +129,7 @@ static_assert(sizeof(MemberEntry) == 144);
 
 struct [[gnu::packed]] MembershipPoint {
   u64 generation;
-  u64 epoch;               // random, drawn at each change of the membership
+  u64 epoch;  // random, drawn at each change of the membership
 };
 inline constexpr u32 kMembershipHistory = 16;
 
@@ -138,9 +139,9 @@ struct [[gnu::packed]] Superblock {
   BlockHeader header;
   u16 version_major;
   u16 version_minor;
-  u16 oldest_minor;        // oldest minor version that ever wrote to this set
+  u16 oldest_minor;  // oldest minor version that ever wrote to this set
   u8 own_member;
-  u8 member_count;         // rows in use, main included
+  u8 member_count;  // rows in use, main included
   u64 compat;
   u64 ro_compat;
   u64 incompat;
@@ -150,8 +151,8 @@ struct [[gnu::packed]] Superblock {
   u8 reserved0[3];
   u64 created_unix_s;
   u64 open_generation;
-  MembershipPoint membership;                      // now
-  MembershipPoint history[kMembershipHistory];     // before, newest first; zero rows are unused
+  MembershipPoint membership;                   // now
+  MembershipPoint history[kMembershipHistory];  // before, newest first; zero rows are unused
   char name[kNameBytes];
   MemberEntry member[kMaxMembers];
   u8 reserved[4096 - 64 - 8 - 24 - 8 - 8 - 8 - 8 - 16 - 16 * kMembershipHistory - kNameBytes -

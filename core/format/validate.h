@@ -11,7 +11,7 @@
 namespace dmr::format {
 
 // ok, or a status with the reason in words ("" when ok). The text lives for ever.
-struct [[nodiscard]] Finding {
+struct [[nodiscard]] Judgement {
   Status status = Status::ok;
   const char* why = "";
   [[nodiscard]] constexpr explicit operator bool() const { return status == Status::ok; }
@@ -22,7 +22,7 @@ enum class Access : u8 { read_only, read_write };
 // Superblocks. Expects a block that check_of_any_set() calls ok. Status::wrong_version for a newer
 // major version, an unknown incompat feature, an unknown ro-compat one with read_write, or reserved
 // bytes in use by a newer minor version; Status::damaged for whatever contradicts itself.
-Finding validate_superblock(const Superblock& block, Access access);
+Judgement validate_superblock(const Superblock& block, Access access);
 // Geometry and layouts of a superblock that validate_superblock() accepted.
 [[nodiscard]] Result<Geometry> geometry_of(const Superblock& block);
 [[nodiscard]] Result<SpareLayout> layout_of(const Superblock& block, Member spare);
@@ -44,16 +44,16 @@ struct Mapping {
 
 // `spares[i]` is the layout of member i + 1. Status::damaged with the reason when the record is
 // one that no correct writer writes.
-Finding validate_record(const Record& record, const Geometry& geometry,
-                        std::span<const SpareLayout> spares);
+Judgement validate_record(const Record& record, const Geometry& geometry,
+                          std::span<const SpareLayout> spares);
 
 // Journal and checkpoint blocks that check() calls ok: the counts, and each record.
-Finding validate_journal(const JournalBlock& block, const Geometry& geometry,
-                         std::span<const SpareLayout> spares);
-Finding validate_checkpoint_header(const CheckpointHeader& header, const SpareLayout& layout);
+Judgement validate_journal(const JournalBlock& block, const Geometry& geometry,
+                           std::span<const SpareLayout> spares);
+Judgement validate_checkpoint_header(const CheckpointHeader& header, const SpareLayout& layout);
 // Body block `index` of the checkpoint that `header` describes.
-Finding validate_checkpoint_body(const CheckpointBody& body, const CheckpointHeader& header,
-                                 u64 index, const Geometry& geometry,
-                                 std::span<const SpareLayout> spares);
+Judgement validate_checkpoint_body(const CheckpointBody& body, const CheckpointHeader& header,
+                                   u64 index, const Geometry& geometry,
+                                   std::span<const SpareLayout> spares);
 
 }  // namespace dmr::format

@@ -87,14 +87,14 @@ struct SpareRange {
 struct SpareLayout {
   u64 device_sectors = 0;
   u32 block_sectors = 8;
-  u32 journal_slots = 0;       // metadata blocks of one journal area
-  u64 checkpoint_blocks = 0;   // metadata blocks of one checkpoint area, its header included
+  u32 journal_slots = 0;      // metadata blocks of one journal area
+  u64 checkpoint_blocks = 0;  // metadata blocks of one checkpoint area, its header included
   Sector superblock[kSuperblockCopies];
   Sector journal[kAreas];
   Sector checkpoint[kAreas];
-  SpareRange metadata[3];      // rounded outwards to blocks, in ascending order
-  u64 spare_blocks = 0;        // whole blocks of the device, those of metadata included
-  u64 data_blocks = 0;         // blocks that can hold data
+  SpareRange metadata[3];  // rounded outwards to blocks, in ascending order
+  u64 spare_blocks = 0;    // whole blocks of the device, those of metadata included
+  u64 data_blocks = 0;     // blocks that can hold data
 
   // Place of superblock copy `copy` (0 to 2) on a device of this size. Status::too_small below
   // kMinSpareSectors, Status::invalid for another copy or a size of 2^63 bytes and more.

@@ -117,8 +117,8 @@ class FixedPool {
  private:
   static constexpr u32 kEnd = ~u32{0};
   static constexpr u32 kInUse = ~u32{0} - 1;
-  static constexpr std::size_t kAlignment =
-      alignof(T) > kCacheLineBytes ? alignof(T) : kCacheLineBytes;
+  static constexpr std::size_t kAlignment = alignof(T) > kCacheLineBytes ? alignof(T)
+                                                                         : kCacheLineBytes;
 
   struct alignas(kAlignment) Slot {
     std::byte bytes[sizeof(T)];
