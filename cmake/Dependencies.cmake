@@ -21,4 +21,7 @@ if(DMR_BENCH)
   find_package(benchmark REQUIRED)
   find_package(absl REQUIRED)
 endif()
+
+# Debian's own Python: modules from packages (nbd) are not seen by another one in $PATH.
+set(Python3_EXECUTABLE /usr/bin/python3 CACHE FILEPATH "The Python that runs checks and tests")
 find_package(Python3 3.11 REQUIRED COMPONENTS Interpreter)

@@ -78,7 +78,7 @@ BAD = {
     "no_binaries": [("core/a.dat", "\0"), ("docs/big.txt", "x" * (rules.MAX_FILE_BYTES + 1))],
     "no_generated_files": [("core/a.o", ""), ("core/a.cpp.orig", ""), ("compile_commands.json", ""),
                            ("tests/__pycache__/a.pyc", ""), ("sim/run.log", "")],
-    "file_names": [("core/CamelCase.cpp", CPP), ("core/index_v2.cpp", CPP), 
+    "file_names": [("core/CamelCase.cpp", CPP), ("core/index_v2.cpp", CPP),
                    ("core/index_new.h", CPP),
                    ("scripts/run_optimized", "")],
     "top_level": [("notes.txt", ""), ("STATUS.md", ""), ("tools/a.cpp", CPP)],
