@@ -35,7 +35,7 @@ class Arena {
   void give_page(void* page);
   // Null when no page has room. Alignment: one unit.
   [[nodiscard]] void* allocate(u32 units);
-  void free(void* span, u32 units);
+  void give_back(void* span, u32 units);
 
   // Units that can be allocated for certain, in spans of whatever sizes.
   [[nodiscard]] u64 certain_units() const { return certain_units_; }

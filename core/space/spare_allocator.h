@@ -56,7 +56,7 @@ class SpareAllocator {
   // changes, when they are not all blocks for data.
   [[nodiscard]] bool set_bad(Member member, SpareBlock begin, u64 blocks);
   // All were used.
-  void free(Member member, SpareBlock begin, u64 blocks);
+  void release(Member member, SpareBlock begin, u64 blocks);
 
   // The next range of bad blocks; at most 2^31 blocks long.
   [[nodiscard]] bool next_bad(Cursor& cursor, BadRange& out) const;

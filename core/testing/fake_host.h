@@ -3,7 +3,6 @@
 // Not freestanding.
 #pragma once
 
-#include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <deque>
@@ -21,12 +20,6 @@
 
 #include "core/base/assert.h"
 #include "core/host/host.h"
-
-// Weak, so that a test executable may bring its own.
-extern "C" [[gnu::weak]] void dmr_assertion_failed(const char* file, int line, const char* text) {
-  std::fprintf(stderr, "%s:%d: assertion failed: %s\n", file, line, text);
-  std::fflush(stderr);
-}
 
 namespace dmr::testing {
 
@@ -60,7 +53,7 @@ class FakeHost : public Host {
     sizes_.erase(at);
     std::free(memory);
   }
-  // Gives pages of `page_bytes` at once, as long as pages_left lasts.
+  // Gives pages at once, as long as pages_left lasts.
   void request_pages(u32 count) override {
     pages_requested += count;
     for (u32 i = 0; i < count && pages_left != 0 && give_page; ++i) {
