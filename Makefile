@@ -8,17 +8,20 @@ SHELL := bash
 
 # $(call configure,PRESET,OPTIONS): quiet unless it fails.
 configure = log=$$(cmake --preset $(1) $(2) 2>&1) || { echo "$$log" >&2; exit 1; }
+# The program alone: without what only tests and benchmarks need, unless they are on already.
+configure_program = test -f build/release/build.ninja || \
+  { $(call configure,release,-DDMR_TESTS=OFF -DDMR_BENCH=OFF); }
 compile = cmake --build --preset $(1)
 JOBS := $(shell nproc)
 
 build:
 	@scripts/install-packages build
-	@test -f build/release/build.ninja || { $(call configure,release,-DDMR_TESTS=OFF -DDMR_BENCH=OFF); }
+	@$(configure_program)
 	@$(call compile,release) --target dm-remap
 
 demo:
 	@scripts/install-packages demo
-	@test -f build/release/build.ninja || { $(call configure,release,-DDMR_TESTS=OFF -DDMR_BENCH=OFF); }
+	@$(configure_program)
 	@$(call compile,release) --target dm-remap
 	@scripts/demo build/release/dm-remap
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Shows that compile_commands.py notices missing flags, wrong levels and headers that need others."""
+"""Shows that compile_commands.py notices missing flags, wrong levels, headers that need others."""
 
 import os
 import tempfile
