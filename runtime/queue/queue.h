@@ -15,8 +15,8 @@ namespace dmr::runtime {
 class UserVolume;
 
 // One request of an export. The export owns it until `done`, which runs on the queue's thread,
-// from submit() or process(). `data` must stay valid until then; sectors and addresses are whole
-// logical blocks of the volume.
+// from submit() or process(), and may give the request back to submit() for another use.
+// `data` must stay valid until then; sectors and addresses are whole logical blocks of the volume.
 struct QueueRequest {
   QueueRequest* next = nullptr;
   IoOp op = IoOp::read;
@@ -28,24 +28,32 @@ struct QueueRequest {
   Sector bad_sector;           // result of a failed read or write: the first sector that failed
   void (*done)(QueueRequest&) = nullptr;
   void* context = nullptr;
-  std::byte internal[192];     // the queue's own state of this request
+  alignas(8) std::byte internal[192];  // the queue's own state of this request
 };
 
-// Used by one thread. Each loop of that thread calls process(), which is also its quiescent point.
+// Used by one thread, the first that submits or processes; destroyed by it, with nothing in flight.
+// Requests of one queue run side by side: no order is kept but FLUSH after what has been answered.
 class Queue {
  public:
   virtual ~Queue() = default;
-  // Starts the requests: routes them together and gives the ring one submission.
+  // Starts the requests: routes them together and gives the ring one submission for each 16. What a
+  // device answers at once is completed (`done`) before this returns. Not called from `done`
+  // recursively without bound: a submit() inside `done` only queues, the outer call goes on with it.
   virtual void submit(std::span<QueueRequest* const> batch) = 0;
-  // Handles completions and messages from the executor; when `wait`, blocks until there is at least one event
-  // (a completion, a message, readiness of the watched descriptor, or wake()). Returns requests completed.
+  // Handles completions and messages from the executor; when `wait`, blocks until there is at least
+  // one event (a completion, a message, readiness of the watched descriptor, or wake()). Returns the
+  // requests completed.
   virtual unsigned process(bool wait) = 0;
-  // Lets process(wait) also return when this descriptor is readable (an export's socket); -1: none.
+  // Lets process(wait) also return when this descriptor is readable (an export's socket), now or
+  // later: level-triggered, asked again at each process(true). -1: none.
   virtual void watch(int fd) = 0;
   [[nodiscard]] virtual bool watched_readable() = 0;  // and clears it
-  // From any thread: process(wait) returns.
+  // From any thread: process(true), the present or the next one, returns.
   virtual void wake() = 0;
-  [[nodiscard]] virtual unsigned in_flight() const = 0;
+  [[nodiscard]] virtual unsigned in_flight() const = 0;  // requests submitted and not yet done
+  // Memory that the requests' `data` will lie in, known to the ring beforehand so that pages are not
+  // pinned at each I/O. Before the first submit(); false when the kernel refuses, which harms nothing.
+  virtual bool register_memory(std::span<std::byte> memory) = 0;
 };
 
 }  // namespace dmr::runtime

@@ -1,0 +1,35 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The other end of the control socket, for the subcommands.
+#pragma once
+
+#include <chrono>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <string_view>
+
+#include "runtime/control/paths.h"
+#include "runtime/device/error.h"
+#include "runtime/device/file_descriptor.h"
+
+namespace dmr::runtime {
+
+class ControlClient {
+ public:
+  using Timeout = std::chrono::milliseconds;
+
+  // Error "NAME is not running" when nobody listens.
+  static Expected<ControlClient> connect(std::string_view name, Timeout timeout = Timeout(5'000));
+  // Sends one request, waits for its answer, returns "result". An error that the server answered
+  // comes back with its exit status.
+  Expected<nlohmann::json> call(const nlohmann::json& request, Timeout timeout = Timeout(60'000));
+
+ private:
+  explicit ControlClient(FileDescriptor fd) : fd_(std::move(fd)) {}
+  Expected<void> send_line(const std::string& line, std::chrono::steady_clock::time_point deadline);
+  Expected<std::string> read_line(std::chrono::steady_clock::time_point deadline);
+
+  FileDescriptor fd_;
+  std::string buffer_;
+};
+
+}  // namespace dmr::runtime

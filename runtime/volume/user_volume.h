@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// A volume in user space: the engine, its devices, and the control thread that is its executor.
+// Exports add queues; everything else is asked through call() and the commands here.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "core/index/index.h"
+#include "core/log/store.h"
+#include "core/volume/config.h"
+#include "core/volume/request.h"
+#include "core/volume/stats.h"
+#include "runtime/device/device.h"
+#include "runtime/queue/queue.h"
+#include "runtime/volume/event_log.h"
+
+namespace dmr::runtime {
+
+inline constexpr unsigned kMaxQueues = 64;  // of one volume
+
+struct VolumeOptions {
+  std::string name;              // for log lines
+  bool read_only = false;
+  bool allow_degraded = false;   // start with a member missing
+  bool ignore_identity = false;  // serial or WWN may differ
+  VolumeConfig config;
+};
+
+// Counters of the queues, summed. Bytes are those of successful reads and writes.
+struct IoCounters {
+  u64 reads = 0;
+  u64 writes = 0;
+  u64 flushes = 0;
+  u64 discards = 0;
+  u64 write_zeroes = 0;
+  u64 read_bytes = 0;
+  u64 write_bytes = 0;
+  u64 fast_pieces = 0;  // went straight from the route to a device
+  u64 slow_pieces = 0;  // went to the executor
+  u64 errors = 0;       // requests that failed
+};
+
+struct CommandResult {
+  Status status = Status::ok;
+  u64 blocks_changed = 0;
+  u64 blocks_unchanged = 0;
+  u64 sectors_lost = 0;
+  Sector bad_sector;
+};
+
+// A run of the map that is not plain.
+struct MapEntry {
+  Run run;
+};
+
+class UserVolume {
+ public:
+  // Opens the set: `main` and the spares in any order. A spare that is missing is simply not in the
+  // list (refused without allow_degraded). `findings` gets what was found damaged, repaired or not,
+  // also when opening fails. Exit status 3 where safety refuses (another main, divergent members).
+  static Expected<std::unique_ptr<UserVolume>> open(std::unique_ptr<Device> main,
+                                                    std::vector<std::unique_ptr<Device>> spares,
+                                                    const VolumeOptions& options,
+                                                    std::vector<Finding>* findings = nullptr);
+  // close() if that has not been done.
+  virtual ~UserVolume() = default;
+
+  // Ends all own work, writes a checkpoint, stops the control thread. Every queue must be gone.
+  virtual Expected<void> close() = 0;
+
+  // A queue for one thread; it may be made by another. At most kMaxQueues. The volume must outlive it.
+  virtual Expected<std::unique_ptr<Queue>> make_queue() = 0;
+
+  // ---- any thread ----
+  [[nodiscard]] virtual const std::string& name() const = 0;
+  [[nodiscard]] virtual u64 sectors() const = 0;
+  [[nodiscard]] virtual u32 logical_block_bytes() const = 0;   // unit of requests: main's
+  [[nodiscard]] virtual u32 physical_block_bytes() const = 0;  // preferred: the remap block or more
+  [[nodiscard]] virtual u32 block_bytes() const = 0;           // the remap unit
+  [[nodiscard]] virtual bool writable() const = 0;
+  [[nodiscard]] virtual bool supports_discard() const = 0;
+  [[nodiscard]] virtual format::Superblock superblock() const = 0;
+  // By member number; null where a member is missing.
+  [[nodiscard]] virtual std::vector<Device*> devices() const = 0;
+
+  [[nodiscard]] virtual VolumeStats stats() = 0;
+  [[nodiscard]] virtual IoCounters io_counters() = 0;
+  [[nodiscard]] virtual EventLog& events() = 0;
+  // Up to `limit` runs at or after `cursor` (0 to begin), which is moved on; empty at the end.
+  virtual std::vector<Run> map(u64& cursor, std::size_t limit) = 0;
+  // Ranges ascending, not overlapping, inside the volume. `done` runs on the control thread.
+  virtual void command(CommandKind kind, std::vector<SectorRange> ranges, bool lost,
+                       std::function<void(const CommandResult&)> done) = 0;
+  // The same, waiting for it.
+  CommandResult command(CommandKind kind, std::vector<SectorRange> ranges, bool lost = false);
+};
+
+// Locks the process in memory, marks it as one that I/O depends on, keeps the OOM killer off; each
+// as far as it is allowed. Returns what could not be done, one line each, for the debug log.
+std::vector<std::string> protect_process();
+
+}  // namespace dmr::runtime
