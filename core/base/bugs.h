@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Deliberate bugs, to prove that the simulator finds them: `if (DMR_BUG(name)) ...` breaks one rule
+// where the code keeps it. Constant false, so nothing of it is compiled, unless the simulator builds
+// the engine with DMR_DELIBERATE_BUGS; then a switch in the simulator turns each on.
+#pragma once
+
+#include "core/base/types.h"
+
+namespace dmr {
+
+enum class Bug : u8 {
+  // Data path
+  skip_spare_flush,         // a redirected write is committed before its spare was flushed
+  publish_before_commit,    // readers see the new home before it is durable
+  skip_commit,              // a mapping is published and never written down
+  no_second_lookup,         // the home found before the hold is used under it
+  skip_drain,               // a block is moved without waiting for I/O in flight
+  hold_too_late,            // the block is read before requests to it are held
+  reuse_spare_early,        // a freed spare block is given away before its freeing is durable
+  shared_spare_block,       // a spare block serves two blocks
+  lost_mask_dropped,        // a partly lost block is published as whole
+  lost_not_cleared,         // a written sector stays lost
+  neighbours_lost,          // one unreadable sector makes the whole block lost
+  zeros_for_unreadable,     // salvage gives zeros where it could not read
+  fua_dropped_on_retry,     // a retried FUA write goes out without FUA
+  error_class_ignored,      // every error counts as medium
+  no_confirmation,          // an error of the medium marks without a second try
+  return_before_flush,      // home goes back to main before main is flushed
+  skip_flush_of_spare,      // the user's flush leaves spares out
+  flush_error_swallowed,    // a member refused a flush, the caller hears ok
+  first_sector_route,       // the whole request goes where its first sector lives
+  request_lost,             // a request that met a hold is never answered
+  // Metadata
+  single_journal_copy,      // a journal block is written once
+  journal_without_fua,      // a journal block is acknowledged from the cache
+  checkpoint_over_newest,   // the newer checkpoint area is overwritten
+  checkpoint_header_first,  // the header says complete before the body is durable
+  journal_past_older,       // the journal is freed up to the newer checkpoint
+  replay_one_short,         // the last journal block is left out
+  damage_ignored,           // a bad CRC counts as a torn tail
+  zombie_commit,            // a commit of unknown outcome is not cancelled
+  stale_member_alone,       // a member that missed commits is opened without a word
+  bad_spare_forgotten,      // a refused spare block is not recorded
+};
+inline constexpr u32 kBugs = static_cast<u32>(Bug::bad_spare_forgotten) + 1;
+
+#ifdef DMR_DELIBERATE_BUGS
+extern bool deliberate_bugs[kBugs];
+[[nodiscard]] inline bool bug_is_on(Bug bug) { return deliberate_bugs[static_cast<u32>(bug)]; }
+#else
+[[nodiscard]] constexpr bool bug_is_on(Bug) { return false; }
+#endif
+
+}  // namespace dmr
+
+#define DMR_BUG(name) (::dmr::bug_is_on(::dmr::Bug::name))
