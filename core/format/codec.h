@@ -32,7 +32,7 @@ struct Place {
   Member member = 1;
   u8 area = 0;  // superblock copy, journal area or checkpoint area
   Uuid set{};
-  Sector address;
+  Sector address{};
 };
 
 // What a metadata block turned out to be. All but `ok` and `blank` are damage or a stranger's.

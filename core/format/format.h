@@ -155,8 +155,7 @@ struct [[gnu::packed]] Superblock {
   MembershipPoint history[kMembershipHistory];  // before, newest first; zero rows are unused
   char name[kNameBytes];
   MemberEntry member[kMaxMembers];
-  u8 reserved[4096 - 64 - 8 - 24 - 8 - 8 - 8 - 8 - 16 - 16 * kMembershipHistory - kNameBytes -
-              144 * kMaxMembers];
+  u8 reserved[2336];
 };
 static_assert(sizeof(Superblock) == kMetaBytes);
 

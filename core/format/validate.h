@@ -30,12 +30,12 @@ Judgement validate_superblock(const Superblock& block, Access access);
 // Records. A mapping of blocks [block, block + length) to `home` on `member`; main when member is
 // kMain, with home 0 then. A mask that covers the whole block is turned into kRecordLostAll.
 struct Mapping {
-  Block block;
+  Block block{};
   u32 length = 1;
   Member member = kMain;
-  SpareBlock home;
+  SpareBlock home{};
   bool lost_all = false;
-  LostMask lost;  // of a single block, when not all is lost
+  LostMask lost{};  // of a single block, when not all is lost
 };
 [[nodiscard]] Record encode_mapping(const Mapping& mapping, const Geometry& geometry);
 [[nodiscard]] Record encode_bad_spare(Member member, SpareBlock begin, u32 length);
