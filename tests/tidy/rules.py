@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The house rules that a machine can hold. Each rule yields (line, message) for one file."""
 
+import itertools
 import re
 from typing import Callable, Iterator
 
@@ -66,7 +67,8 @@ BANNED_IN_CORE = {
     r"\bthread_local\b": "there is no thread-local storage in the kernel",
     r"\b__int128\b": "128-bit division is not there in the kernel",
     r"\bstd::popcount\b": "may call __popcountdi2, which the kernel has not",
-    r"\b(std::)?str[a-z]+\s*\(": "the kernel's own string functions are not C's",
+    r"\bstr(n?cmp|n?cpy|n?cat|r?chr|len|str|tok|dup|to\w+)\s*\(":
+        "of <cstring> only the mem* functions are in the kernel",
     r"\bvirtual\s+~": "a virtual destructor pulls in operator delete",
 }
 BANNED_IN_TESTS = {
@@ -239,10 +241,16 @@ def using_namespace(source: Source) -> Iterator[Finding]:
 
 @rule
 def commented_out_code(source: Source) -> Iterator[Finding]:
-    statement = re.compile(r"\s*//\s*[\w:>.*&\[\]-]+(\(.*\)| [-+|&]?= .*|\s+\w+ = .*);$")
-    for number, line in enumerate(source.lines, 1):
-        if source.is_cpp and statement.match(line):
-            yield number, "commented-out code"
+    """A comment of which every line is code; an example between words is welcome."""
+    code = re.compile(r"//.*[;{}]$")
+    statement = re.compile(r"//\s*[\w:>.*&\[\]-]+(\(.*\)| [-+|&]?= .*|\s+\w+ = .*);$")
+    lines = [line.strip() for line in source.lines] if source.is_cpp else []
+    number = 0
+    for is_comment, group in itertools.groupby(lines, lambda line: line.startswith("//")):
+        block = list(group)
+        if is_comment and all(map(code.match, block)) and any(map(statement.match, block)):
+            yield number + 1, "commented-out code"
+        number += len(block)
 
 
 @rule

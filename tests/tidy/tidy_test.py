@@ -68,7 +68,7 @@ BAD = {
     "using_namespace": [("core/a.h", HEADER + "using namespace dmr;\n"),
                         ("core/a.cpp", cpp("using namespace std;\n"))],
     "commented_out_code": [("core/a.cpp", cpp("// x = x + 1;\n")),
-                           ("core/a.cpp", cpp("  // submit(io, 3);\n"))],
+                           ("core/a.cpp", cpp("\n  // if (x) {\n  //   submit(io, 3);\n  // }\n"))],
     "unfinished": [("core/a.cpp", cpp("// TO" "DO: the rest\n")), ("README.md", "FIX" "ME\n")],
     "named_suppressions": [("core/a.cpp", cpp("int x;  // NOLINT\n")),
                            ("core/a.cpp", cpp("// NOLINTNEXTLINE: it must\n"))],
@@ -96,6 +96,7 @@ GOOD = [
                        "void* operator new(std::size_t bytes) noexcept;\n"
                        "void operator delete(void* frame);\n"
                        "auto* a = new (memory) A;\nauto* b = ::new (memory) A;\n")),
+    ("core/c.cpp", cpp("\n// To use it:\n//   submit(io, 3);\nint x;  // x = 3;\n")),
     ("core/c.cpp", cpp("int table[] = {\n" + "  1,\n" * 100 + "};\n")),
     ("core/d.cpp", cpp("namespace dmr {\n" + long_function(60) + long_function(60) + "}\n")),
     ("core/a_test.cpp", cpp("#include \"core/a.h\"\n\n#include <vector>\n\n"
