@@ -67,7 +67,7 @@ BAD = {
                    ("tests/a.cpp", cpp("std::this_thread::sleep_for(1s);\n"))],
     "using_namespace": [("core/a.h", HEADER + "using namespace dmr;\n"),
                         ("core/a.cpp", cpp("using namespace std;\n"))],
-    "commented_out_code": [("core/a.cpp", cpp("// x = x + 1;\n")),
+    "commented_out_code": [("core/a.cpp", cpp("int y;\n// x = x + 1;\n")),
                            ("core/a.cpp", cpp("\n  // if (x) {\n  //   submit(io, 3);\n  // }\n"))],
     "unfinished": [("core/a.cpp", cpp("// TO" "DO: the rest\n")), ("README.md", "FIX" "ME\n")],
     "named_suppressions": [("core/a.cpp", cpp("int x;  // NOLINT\n")),
