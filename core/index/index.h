@@ -46,6 +46,8 @@ enum class RouteKind : u8 {
   device,  // at `sector` of `member`
   lost,    // reads fail, writes are for the executor
   held,    // being moved: the request has to wait
+  gone,    // the home's member is missing: reads fail, writes are for the executor (Volume::route)
+  slow,    // a write whose home takes no new data: for the executor (Volume::route)
 };
 
 // The first piece of an extent. `member` and `sector` count with RouteKind::device only.
@@ -63,7 +65,7 @@ inline constexpr u32 kMaxHoldBlocks = 1023;
 inline constexpr u32 kRouteBatch = 16;
 using HoldId = u8;
 
-struct Leaf;
+struct Entry;
 struct FanOut;
 class Scratch;
 
@@ -158,13 +160,22 @@ class Index {
 
  private:
   friend class Loader;
-  struct Found;
+  // What is stored at a block: [begin, end) within the region, home word 0 for a gap.
+  struct Found {
+    u32 begin;
+    u32 end;
+    u64 home;
+    LostMask mask;
+  };
+  static constexpr u32 kHoldShift = 10;
+  static_assert(kMaxHoldBlocks < (1U << kHoldShift));
 
   [[nodiscard]] bool touched(u64 region) const {
     return ((summary_[region >> 6U].load(std::memory_order_acquire) >> (region & 63U)) & 1U) != 0;
   }
   [[nodiscard]] Route route_touched(Sector s, u32 sectors) const;
   [[nodiscard]] Route route_pieces(u64 entry, Sector s, u32 sectors) const;
+  [[nodiscard]] Route route_piece(u64 entry, Sector s, u32 sectors) const;
   [[nodiscard]] bool cut_at_holds(Sector s, u32& sectors) const;
   [[nodiscard]] Found find(u64 entry, u64 region, u32 at) const;
   [[nodiscard]] u32 blocks_in(u64 region) const;
@@ -176,12 +187,12 @@ class Index {
   [[nodiscard]] u64 units_in_region(u64 region, u32 begin, u32 end) const;
   Status ensure(u64 units);
   void set_in_region(u64 region, u32 begin, u32 end, const Home& home);
-  void set_in_fan_out(u64 region, FanOut& node, u32 begin, u32 end, const Home& home);
+  void set_in_fan_out(u64 region, FanOut& node, const Entry& with);
   void collapse(u64 region, FanOut& node);
   [[nodiscard]] u64 build_region(const Scratch& scratch);
-  [[nodiscard]] Leaf* build_leaf(const Scratch& scratch, u32 low, u32 high);
-  void account(u64 region, const Leaf* leaf, u32 begin, u32 end, bool add);
-  void replace(u64 region, u64 entry);
+  [[nodiscard]] u64 build_leaf(const Scratch& scratch, u32& from, u32 low, u32 high);
+  void account(u64 region, u64 entry, bool add);
+  void publish(u64 region, u64 entry);
   void retire(u64 entry);
   void retire_all(u64 entry);
   void free_entry(u64 entry);
@@ -227,12 +238,13 @@ class Loader {
   // `invalid`: not behind the run before, or not inside the volume. `again`: nothing was taken,
   // pages have been asked for.
   Status add(const Run& run);
-  // To be called once, also after a failure; `again` may be repeated.
+  // Publishes the last region. `again`: pages have been asked for, call it again.
   Status finish();
   void close();
 
  private:
-  Status flush();
+  [[nodiscard]] u64 gathered_units() const;
+  void flush();
 
   Index& index_;
   Scratch* scratch_ = nullptr;

@@ -1,0 +1,208 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The packed, immutable run lists of the index, and their unpacked form while they are changed.
+// A run takes 12 bytes, 28 with a mask. The keys come first: a search in a leaf of up to 30 runs
+// reads one cache line, and a hit one more.
+#pragma once
+
+#include <atomic>
+#include <new>
+
+#include "core/base/assert.h"
+#include "core/index/index.h"
+
+namespace dmr {
+
+inline constexpr u32 kLeafRuns = 256;        // a region with more runs gets a FanOut
+inline constexpr u32 kCollapseRuns = 128;    // a FanOut with at most so many becomes a leaf again
+inline constexpr u32 kFanOutShift = 5;
+inline constexpr u32 kFanOutLeaves = 1U << kFanOutShift;
+inline constexpr u32 kSubShift = kRegionBlockShift - kFanOutShift;
+inline constexpr u32 kSubBlocks = 1U << kSubShift;  // so a leaf below a FanOut always suffices
+static_assert(kSubBlocks <= kLeafRuns);
+inline constexpr u64 kFanOutTag = 1;
+
+// A home in 64 bits: spare block, member, LostKind. 0 is plain.
+inline constexpr u32 kHomeMemberShift = 54;
+inline constexpr u32 kHomeLostShift = 58;
+inline constexpr u64 kHomeSpareMask = (u64{1} << kHomeMemberShift) - 1;
+static_assert(kMaxSectors <= u64{1} << kHomeMemberShift);
+static_assert(kMaxMembers <= 16);
+
+[[nodiscard]] constexpr u64 pack_home(const Home& home) {
+  return home.spare.value | (u64{home.member} << kHomeMemberShift) |
+         (static_cast<u64>(home.lost) << kHomeLostShift);
+}
+[[nodiscard]] constexpr Member home_member(u64 word) {
+  return static_cast<Member>((word >> kHomeMemberShift) & 15U);
+}
+[[nodiscard]] constexpr LostKind home_lost(u64 word) {
+  return static_cast<LostKind>(word >> kHomeLostShift);
+}
+// The home of the block that lies `blocks` behind.
+[[nodiscard]] constexpr u64 home_behind(u64 word, u64 blocks) {
+  return home_member(word) == kMain ? word : word + blocks;
+}
+[[nodiscard]] constexpr Home unpack_home(u64 word, LostMask mask) {
+  return {home_member(word), home_lost(word), SpareBlock(word & kHomeSpareMask), mask};
+}
+
+// One run while it is not packed. `start` counts from the region's first block.
+struct Entry {
+  u16 start = 0;
+  u16 length = 0;
+  u64 home = 0;
+  LostMask mask;
+
+  [[nodiscard]] u32 end() const { return u32{start} + length; }
+};
+static_assert(sizeof(Entry) == 32);
+
+// The part of `entry` within [low, high), which it overlaps.
+[[nodiscard]] inline Entry clip(const Entry& entry, u32 low, u32 high) {
+  const u32 start = entry.start < low ? low : entry.start;
+  const u32 end = entry.end() > high ? high : entry.end();
+  DMR_ASSERT(start < end);
+  return {static_cast<u16>(start), static_cast<u16>(end - start),
+          home_behind(entry.home, start - entry.start), entry.mask};
+}
+
+// Followed by: u16 key[runs], u16 extra[runs], padding to 8, u64 home[runs], LostMask mask[masks],
+// and in the last 8 bytes of the span a link that only the executor uses, in limbo.
+//   key: start << 3 | length if that is 1 to 7, else 0 in the low bits; ascending
+//   extra: the mask's number with LostKind::some, else length - 1
+struct Leaf {
+  u16 runs;
+  u16 masks;
+
+  static constexpr u32 kKeyShift = 3;
+  static constexpr u32 kKeyLength = (1U << kKeyShift) - 1;
+  static_assert(kRegionBlockShift + kKeyShift <= 16);
+
+  [[nodiscard]] static constexpr u32 homes_at(u32 runs) { return (4 + 4 * runs + 7) & ~7U; }
+  [[nodiscard]] static constexpr u32 units(u32 runs, u32 masks) {
+    const u32 bytes = homes_at(runs) + 8 * runs + 16 * masks + 8;
+    return (bytes + kArenaUnitBytes - 1) / kArenaUnitBytes;
+  }
+  [[nodiscard]] u32 own_units() const { return units(runs, masks); }
+
+  [[nodiscard]] const u16* keys() const { return reinterpret_cast<const u16*>(this) + 2; }
+  [[nodiscard]] const u16* extras() const { return keys() + runs; }
+  [[nodiscard]] const u64* homes() const {
+    return reinterpret_cast<const u64*>(reinterpret_cast<const std::byte*>(this) + homes_at(runs));
+  }
+  [[nodiscard]] const LostMask* mask_list() const {
+    return reinterpret_cast<const LostMask*>(homes() + runs);
+  }
+  [[nodiscard]] u32 start(u32 i) const { return keys()[i] >> kKeyShift; }
+  [[nodiscard]] u32 length(u32 i) const {
+    const u32 length = keys()[i] & kKeyLength;
+    return length != 0 ? length : u32{extras()[i]} + 1;
+  }
+  [[nodiscard]] u32 end(u32 i) const { return start(i) + length(i); }
+  [[nodiscard]] Entry entry(u32 i) const {
+    const u64 home = homes()[i];
+    const LostMask mask =
+        home_lost(home) == LostKind::some ? mask_list()[extras()[i]] : LostMask{};
+    return {static_cast<u16>(start(i)), static_cast<u16>(length(i)), home, mask};
+  }
+  // The number of runs that begin at or before block `at`. Without a branch that depends on data.
+  [[nodiscard]] u32 runs_up_to(u32 at) const {
+    const u16* const key = keys();
+    const u32 probe = (at << kKeyShift) | kKeyLength;
+    u32 base = 0;
+    for (u32 left = runs; left > 1;) {
+      const u32 half = left / 2;
+      base = key[base + half - 1] <= probe ? base + half : base;
+      left -= half;
+    }
+    return base + (key[base] <= probe ? 1U : 0U);
+  }
+};
+static_assert(sizeof(Leaf) == 4);
+static_assert(Leaf::units(kLeafRuns, kLeafRuns) == Arena::kMaxSpanUnits);
+
+// A region with many runs: a leaf, or 0, for each kSubBlocks blocks. Its words change in place.
+struct FanOut {
+  std::atomic<u64> leaf[kFanOutLeaves] = {};
+  u64 runs = 0;       // in all leaves; the executor's own
+  u64 reserved[6] = {};
+  u64 link = 0;       // in limbo
+};
+inline constexpr u32 kFanOutUnits = sizeof(FanOut) / kArenaUnitBytes;
+static_assert(sizeof(FanOut) % kArenaUnitBytes == 0);
+
+[[nodiscard]] inline bool is_fan_out(u64 entry) { return (entry & kFanOutTag) != 0; }
+[[nodiscard]] inline FanOut* fan_out_of(u64 entry) {
+  return reinterpret_cast<FanOut*>(entry & ~kFanOutTag);
+}
+[[nodiscard]] inline Leaf* leaf_of(u64 entry) { return reinterpret_cast<Leaf*>(entry); }
+[[nodiscard]] inline u64 entry_of(const Leaf* leaf) { return reinterpret_cast<u64>(leaf); }
+[[nodiscard]] inline u64 entry_of(const FanOut* node) {
+  return reinterpret_cast<u64>(node) | kFanOutTag;
+}
+[[nodiscard]] inline u32 units_of(u64 entry) {
+  return is_fan_out(entry) ? kFanOutUnits : leaf_of(entry)->own_units();
+}
+// The last 8 bytes of an entry's span.
+[[nodiscard]] inline u64& link_of(u64 entry) {
+  std::byte* span = reinterpret_cast<std::byte*>(entry & ~kFanOutTag);
+  return *reinterpret_cast<u64*>(span + units_of(entry) * kArenaUnitBytes - 8);
+}
+
+// Runs of one region while a leaf is made: ascending, neighbours joined.
+class Scratch {
+ public:
+  // Null without memory.
+  [[nodiscard]] static Scratch* make(Host& host, u32 capacity);
+  static void release(Host& host, Scratch* scratch);
+  [[nodiscard]] static constexpr std::size_t bytes(u32 capacity) {
+    return sizeof(Scratch) + capacity * sizeof(Entry);
+  }
+
+  void clear() { count_ = masks_ = 0; }
+  // Behind all others. Joined with the last one when it goes on where that ends.
+  void append(const Entry& entry);
+  void append(const Leaf& leaf);
+  // The runs of `leaf` (may be null) with [with.start, with.end()) replaced by `with`.
+  void splice(const Leaf* leaf, const Entry& with);
+
+  [[nodiscard]] u32 count() const { return count_; }
+  [[nodiscard]] u32 masks() const { return masks_; }
+  [[nodiscard]] u32 capacity() const { return capacity_; }
+  [[nodiscard]] const Entry& operator[](u32 i) const {
+    DMR_ASSERT(i < count_);
+    return entries()[i];
+  }
+
+ private:
+  explicit Scratch(u32 capacity) : capacity_(capacity) {}
+  [[nodiscard]] Entry* entries() { return reinterpret_cast<Entry*>(this + 1); }
+  [[nodiscard]] const Entry* entries() const { return reinterpret_cast<const Entry*>(this + 1); }
+
+  u32 capacity_;
+  u32 count_ = 0;
+  u32 masks_ = 0;
+};
+
+// Runs `first` to `first + runs - 1` of a Scratch, of which `masks` carry a mask.
+struct Slice {
+  u32 first = 0;
+  u32 runs = 0;
+  u32 masks = 0;
+};
+// The runs from number `from` on that overlap [low, high).
+[[nodiscard]] Slice slice(const Scratch& scratch, u32 from, u32 low, u32 high);
+// Makes them a leaf at `memory`, clipped to [low, high).
+Leaf* pack(const Scratch& scratch, const Slice& slice, u32 low, u32 high, void* memory);
+
+// Units that a FanOut and its leaves take, at most, for so many runs and masks.
+[[nodiscard]] constexpr u32 conversion_units(u32 runs, u32 masks) {
+  // A leaf below the FanOut takes at most 16 + 12 bytes a run + 16 a mask, rounded up to a unit, and
+  // each of the 31 inner borders may cut a run in two.
+  const u32 bytes = kFanOutLeaves * (16 + kArenaUnitBytes - 1) + 12 * (runs + kFanOutLeaves - 1) +
+                    16 * masks;
+  return kFanOutUnits + (bytes + kArenaUnitBytes - 1) / kArenaUnitBytes;
+}
+inline constexpr u32 kCollapseUnits = Leaf::units(kCollapseRuns, kCollapseRuns);
+
+}  // namespace dmr
