@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Holds the build's own record of compiler calls against the rules.
 
-`compile_commands.py TOP BUILD`: every file of ours is compiled with all warnings as errors and the
-language level of its folder; every header without a .cpp of its own compiles alone (for those of
+`compile_commands.py TOP BUILD`: every .cpp is compiled, with all warnings as errors and the language
+level of its folder; every header without a .cpp of its own compiles alone (for those of
 the engine, tests/gates sees to that with the kernel's flags).
 """
 
@@ -98,6 +98,8 @@ def main() -> int:
     problems = [p for path, call in entries.items() for p in flag_problems(path, call)]
 
     sources = repository_files(top)
+    problems += [f"{source.path}: belongs to no target" for source in sources
+                 if source.path.endswith(".cpp") and source.path not in entries]
     calls = {path: nearest(path, entries) for path in lonely_headers(sources)}
     problems += [f"{path}: belongs to no target" for path, call in calls.items() if call is None]
     with concurrent.futures.ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
