@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Holds the build's own record of compiler calls against the rules.
 
-`compile_commands.py TOP BUILD`: every .cpp is compiled, with all warnings as errors and the language
-level of its folder; every header without a .cpp of its own compiles alone (for those of
+`compile_commands.py TOP BUILD`: every .cpp is compiled, with all warnings as errors and the
+language level of its folder; every header without a .cpp of its own compiles alone (for those of
 the engine, tests/gates sees to that with the kernel's flags).
 """
 
