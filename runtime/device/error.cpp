@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "runtime/device/error.h"
+
+#include <system_error>
+
+namespace dmr::runtime {
+
+std::unexpected<Error> fail_errno(const std::string& what, int error, int exit_code) {
+  return fail(what + ": " + std::generic_category().message(error), exit_code);
+}
+
+}  // namespace dmr::runtime
