@@ -7,7 +7,7 @@ namespace dmr {
 Scratch* Scratch::make(Host& host, u32 capacity) {
   void* memory = host.allocate(bytes(capacity), kArenaUnitBytes);
   if (memory == nullptr) return nullptr;
-  static_assert(sizeof(Scratch) % alignof(u32) == 0);
+  static_assert(sizeof(Scratch) % alignof(Entry) == 0);
   return new (memory) Scratch(capacity);
 }
 

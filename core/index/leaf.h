@@ -150,7 +150,7 @@ static_assert(sizeof(FanOut) % kArenaUnitBytes == 0);
 }
 
 // Runs of one region while a leaf is made: ascending, neighbours joined.
-class Scratch {
+class alignas(8) Scratch {
  public:
   // Null without memory.
   [[nodiscard]] static Scratch* make(Host& host, u32 capacity);
