@@ -28,8 +28,8 @@ struct Request {
   void* context = nullptr;         // the host's
 };
 
-// A host cuts larger requests. Chosen so that a request is one hold at every block size.
-inline constexpr u32 kMaxRequestSectors = 8192;  // 4 MiB; with 512-byte blocks see kMaxHoldBlocks
+// A host cuts larger requests.
+inline constexpr u32 kMaxRequestSectors = 8192;  // 4 MiB
 
 struct SectorRange {
   Sector begin;
@@ -47,7 +47,6 @@ struct Command {
   Command* next = nullptr;
   CommandKind kind = CommandKind::mark;
   std::span<const SectorRange> ranges;  // ascending, not overlapping, inside the volume
-  bool lost = false;                    // mark: do not read; the sectors are known to be lost
   Status status = Status::ok;           // result: the first failure, ok when all went well
   u64 blocks_changed = 0;               // result
   u64 blocks_unchanged = 0;             // result: were there already, or could not be moved

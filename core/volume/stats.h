@@ -4,19 +4,11 @@
 #pragma once
 
 #include "core/base/types.h"
+#include "core/error/classify.h"
 #include "core/format/format.h"
+#include "core/pool/fixed_pool.h"
 
 namespace dmr {
-
-enum class ErrorClass : u8 { none, medium, unspecified, device, not_disk };
-inline constexpr u32 kErrorClasses = 5;
-
-struct PoolStats {
-  u32 size = 0;
-  u32 in_use = 0;
-  u32 high_water = 0;
-  u64 exhausted = 0;  // how often somebody had to wait or go without
-};
 
 struct MemberStats {
   format::MemberState state = format::MemberState::absent;
@@ -51,10 +43,10 @@ struct VolumeStats {
   u64 commit_records = 0;
   u64 commit_flushes = 0;   // flushes of spares for commits
   u64 checkpoints = 0;
-  PoolStats health_records;
-  PoolStats io_contexts;
-  PoolStats work_items;
-  PoolStats buffers;
+  PoolCounters health_records;
+  PoolCounters io_contexts;
+  PoolCounters work_items;
+  PoolCounters buffers;
   u32 members = 0;
   MemberStats member[kMaxMembers];
 };

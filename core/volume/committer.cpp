@@ -1,0 +1,303 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The commit loop. Order is everything here: data flushed, journal durable, map published,
+// operation resumed.
+#include "core/volume/committer.h"
+
+namespace dmr {
+
+Status Committer::open() {
+  frame_memory_ = static_cast<std::byte*>(state_.host.allocate(kFrameBytes, 64));
+  if (frame_memory_ == nullptr) return Status::no_memory;
+  frames_.init(state_.host, frame_memory_, kFrameBytes);
+  return Status::ok;
+}
+
+void Committer::close() {
+  root_.reset();
+  if (frame_memory_ == nullptr) return;
+  DMR_ASSERT(frames_.used() == 0);
+  state_.host.unpoison(frame_memory_, kFrameBytes);
+  state_.host.release(frame_memory_, kFrameBytes);
+  frame_memory_ = nullptr;
+}
+
+void Committer::start() {
+  DMR_ASSERT(!root_.has_value());
+  root_.emplace(loop(frames_));
+  ended_.context = this;
+  ended_.run = [](Ready& node) {
+    auto* self = static_cast<Committer*>(node.context);
+    DMR_ASSERT(self->stopped_ != nullptr);
+    self->state_.executor.post(*self->stopped_);
+  };
+  root_->start(state_.executor, ended_);
+}
+
+void Committer::request_stop(bool checkpoint, Ready& stopped) {
+  stop_ = true;
+  checkpoint_wanted_ = checkpoint_wanted_ || (checkpoint && dirty_);
+  stopped_ = &stopped;
+  work_.wake_all(state_.executor);
+}
+
+void Committer::enqueue(CommitEntry& entry) {
+  DMR_ASSERT(!stop_ && entry.count > 0 && entry.count <= format::kJournalRecords);
+  entry.status = Status::closed;
+  queue_.push_back(entry);
+  work_.wake_all(state_.executor);
+}
+
+void Committer::request_checkpoint(Ready& done) {
+  checkpoint_wanted_ = true;
+  checkpoint_waiters_.push_back(done);
+  work_.wake_all(state_.executor);
+}
+
+void Committer::request_retire(Member member) {
+  DMR_ASSERT(member != kMain && member < state_.members);
+  if (!state_.takes_data(member)) return;
+  // At once for allocation and the hot path; durable on the others as soon as the loop gets there.
+  state_.member_state[member].store(static_cast<u8>(format::MemberState::failed),
+                                    std::memory_order_release);
+  state_.spares.set_open(member, false);
+  state_.tell(EventKind::member_failed, member, Sector(0), 0);
+  retire_wanted_ |= 1U << member;
+  work_.wake_all(state_.executor);
+}
+
+Task<Status> Committer::loop(FrameStack& frames) {
+  for (;;) {
+    busy_ = false;
+    while (queue_.empty() && !checkpoint_wanted_ && retire_wanted_ == 0 && !stop_) {
+      co_await work_.wait();
+    }
+    busy_ = true;
+    if (retire_wanted_ != 0) (void)co_await retire_members(frames);
+    if (!queue_.empty()) (void)co_await commit_some(frames);
+    if (checkpoint_wanted_ || state_.store.should_checkpoint()) {
+      last_checkpoint_ = co_await write_checkpoint(frames);
+      checkpoint_wanted_ = false;
+      while (Ready* waiter = checkpoint_waiters_.pop_front()) state_.executor.post(*waiter);
+    }
+    if (stop_ && queue_.empty() && retire_wanted_ == 0) break;
+  }
+  busy_ = false;
+  co_return Status::ok;
+}
+
+Task<Status> Committer::commit_some(FrameStack& frames) {
+  gather();
+  if (state_.failed_read_only) {
+    finish(Status::read_only);
+    co_return Status::read_only;
+  }
+  u32 members = 0;
+  for (CommitEntry* entry = batch_.front(); entry != nullptr; entry = entry->next) {
+    members |= entry->flush_members;
+  }
+  Status status = co_await wait_for_pages(frames, record_count_);
+  if (status == Status::ok && members != 0) {
+    (void)co_await flush_spares(frames, members);
+    if (flush_failed_ != 0) drop_failed(flush_failed_);
+  }
+  if (status == Status::ok && record_count_ > 0) status = co_await write_journal(frames);
+  finish(status);
+  co_return status;
+}
+
+// Whole entries, as many as fit into one journal block.
+void Committer::gather() {
+  DMR_ASSERT(batch_.empty());
+  record_count_ = 0;
+  while (CommitEntry* entry = queue_.front()) {
+    if (record_count_ + entry->count > format::kJournalRecords) break;
+    for (u32 i = 0; i < entry->count; ++i) records_[record_count_++] = entry->records[i];
+    DMR_ASSERT(queue_.pop_front() == entry);
+    batch_.push_back(*entry);
+  }
+  DMR_ASSERT(record_count_ > 0);
+}
+
+Task<Status> Committer::wait_for_pages(FrameStack&, u32 changes) {
+  const u64 give_up = state_.host.now_ns() + state_.config.page_wait_ns;
+  for (;;) {
+    const Status status = state_.index.reserve(changes);
+    if (status != Status::again) co_return status;
+    if (state_.host.now_ns() >= give_up) co_return Status::no_memory;
+    state_.host.wake_at(give_up);
+    co_await state_.pages_arrived.wait();  // woken by pages and by the timer
+  }
+}
+
+// One flush for everything that the batch has written. A spare that refuses is retired.
+Task<Status> Committer::flush_spares(FrameStack&, u32 members) {
+  u32 count = 0;
+  flush_failed_ = 0;
+  for (Member m = 1; m < state_.members; ++m) {
+    if (((members >> m) & 1U) == 0) continue;
+    flush_token_[m] = state_.flush[m].written.load(std::memory_order_acquire);
+    prepare(flush_io_[m], IoOp::flush, {m, Sector(0), 0}, nullptr);
+    flush_batch_[count++] = &flush_io_[m];
+  }
+  state_.counters.commit_flushes += count;
+  co_await IoBatchAwait{state_.host, state_.executor, {flush_batch_, count}};
+  for (u32 i = 0; i < count; ++i) {
+    const DeviceIo& io = *flush_batch_[i];
+    if (state_.observe(io) == ErrorClass::none) {
+      state_.flush[io.member].covered(flush_token_[io.member]);
+      continue;
+    }
+    flush_failed_ |= 1U << io.member;
+    state_.tell(EventKind::flush_failed, io.member, Sector(0), 0, io.status);
+    request_retire(io.member);
+  }
+  co_return flush_failed_ == 0 ? Status::ok : Status::io_error;
+}
+
+// Entries whose data sits on a spare that refused the flush end here; the others go on.
+void Committer::drop_failed(u32 members) {
+  Fifo<CommitEntry> kept;
+  record_count_ = 0;
+  while (CommitEntry* entry = batch_.pop_front()) {
+    if ((entry->flush_members & members) != 0) {
+      entry->status = Status::io_error;
+      state_.executor.post(entry->node);
+      continue;
+    }
+    for (u32 i = 0; i < entry->count; ++i) records_[record_count_++] = entry->records[i];
+    kept.push_back(*entry);
+  }
+  batch_ = kept;
+}
+
+Task<Status> Committer::write_journal(FrameStack& frames) {
+  if (state_.store.must_checkpoint()) {
+    const Status room = co_await write_checkpoint(frames);
+    if (room != Status::ok) co_return room;
+  }
+  const Result<CommitResult> result =
+      co_await state_.store.commit(frames, records_, record_count_);
+  notice_member_states();
+  if (!result.has_value()) co_return result.status();
+  if (*result == CommitResult::unknown) {
+    // Perhaps it is on a disk, perhaps not: no write may build on either before that is settled.
+    const Status cancelled = co_await state_.store.cancel(frames, *this);
+    notice_member_states();
+    if (cancelled != Status::ok) state_.turn_read_only();
+    co_return cancelled == Status::ok ? Status::io_error : Status::read_only;
+  }
+  dirty_ = true;
+  publish();
+  if (*result == CommitResult::single) {
+    const Status second = co_await write_checkpoint(frames);
+    if (second != Status::ok) {
+      state_.turn_read_only();
+      co_return Status::read_only;
+    }
+  }
+  co_return Status::ok;
+}
+
+Task<Status> Committer::write_checkpoint(FrameStack& frames) {
+  const Status status = co_await state_.store.checkpoint(frames, *this);
+  notice_member_states();
+  if (status == Status::ok) dirty_ = false;
+  co_return status;
+}
+
+Task<Status> Committer::retire_members(FrameStack& frames) {
+  const u32 wanted = retire_wanted_;
+  retire_wanted_ = 0;
+  for (Member m = 1; m < state_.members; ++m) {
+    if (((wanted >> m) & 1U) == 0) continue;
+    // With no other spare to record it on, it holds until the volume is stopped.
+    (void)co_await state_.store.set_member_state(frames, m, format::MemberState::failed);
+  }
+  co_return Status::ok;
+}
+
+// Mappings first: they free the spare blocks that bad_spare records then take out of use.
+void Committer::publish() {
+  for (u32 i = 0; i < record_count_; ++i) {
+    if (records_[i].type == static_cast<u8>(format::RecordType::mapping)) {
+      publish_mapping(records_[i]);
+    }
+  }
+  for (u32 i = 0; i < record_count_; ++i) {
+    const format::Record& record = records_[i];
+    if (record.type != static_cast<u8>(format::RecordType::bad_spare)) continue;
+    DMR_ASSERT(state_.spares.set_bad(record.member, SpareBlock(record.block), record.length));
+    state_.tell(EventKind::spare_block_bad, record.member,
+                state_.geometry.spare_sector(SpareBlock(record.block)),
+                u64{record.length} << state_.geometry.block_shift);
+  }
+  check_room();
+}
+
+// The blocks are held and drained, so nothing uses their old homes any more: they become free.
+void Committer::publish_mapping(const format::Record& record) {
+  const Home home = home_in(record);
+  for (u32 done = 0; done < record.length;) {
+    const Block block(record.block + done);
+    const Run old = state_.index.lookup(block);
+    const u64 left = old.begin.value + old.length - block.value;
+    const u32 count = left < record.length - done ? static_cast<u32>(left) : record.length - done;
+    DMR_ASSERT(count > 0);
+    if (old.home.member != kMain) {
+      const SpareBlock spare = old.home.spare + (block - old.begin);
+      const bool stays = home.member == old.home.member && home.spare + done == spare;
+      if (!stays) state_.spares.release(old.home.member, spare, count);
+    }
+    done += count;
+  }
+  DMR_ASSERT(state_.index.set(Block(record.block), record.length, home) == Status::ok);
+}
+
+void Committer::finish(Status status) {
+  while (CommitEntry* entry = batch_.pop_front()) {
+    entry->status = status;
+    state_.executor.post(entry->node);
+  }
+}
+
+// The store retires members on its own when they refuse metadata.
+void Committer::notice_member_states() {
+  for (Member m = 1; m < state_.members; ++m) {
+    if (state_.store.state(m) != format::MemberState::failed || !state_.takes_data(m)) continue;
+    state_.member_state[m].store(static_cast<u8>(format::MemberState::failed),
+                                 std::memory_order_release);
+    state_.spares.set_open(m, false);
+    state_.tell(EventKind::member_failed, m, Sector(0), 0);
+  }
+}
+
+void Committer::check_room() {
+  u64 total = 0;
+  for (Member m = 1; m < state_.members; ++m) total += state_.spares.counters(m).total;
+  const bool low = state_.spares.free_blocks() < total / 8;
+  if (low && !state_.spare_low_told) state_.tell(EventKind::spare_low, kMain, Sector(0), 0);
+  state_.spare_low_told = low;
+}
+
+void Committer::rewind() {
+  map_cursor_ = {};
+  bad_cursor_ = {};
+  map_done_ = false;
+}
+
+bool Committer::next(format::Record& record) {
+  if (!map_done_) {
+    Run run;
+    if (state_.index.next(map_cursor_, run)) {
+      record = mapping_record(run.begin, static_cast<u32>(run.length), run.home);
+      return true;
+    }
+    map_done_ = true;
+  }
+  SpareAllocator::BadRange range;
+  if (!state_.spares.next_bad(bad_cursor_, range)) return false;
+  record = bad_spare_record(range.member, range.begin, static_cast<u32>(range.blocks));
+  return true;
+}
+
+}  // namespace dmr

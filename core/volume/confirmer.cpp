@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Probes for the circuit breaker, one at a time.
+#include "core/volume/confirmer.h"
+
+#include "core/volume/drainer.h"
+
+namespace dmr {
+
+Status Confirmer::open() {
+  buffer_ = static_cast<IoBuffer*>(state_.host.allocate(sizeof(IoBuffer), alignof(IoBuffer)));
+  return buffer_ == nullptr ? Status::no_memory : Status::ok;
+}
+
+void Confirmer::close() {
+  if (buffer_ != nullptr) state_.host.release(buffer_, sizeof(IoBuffer));
+  buffer_ = nullptr;
+}
+
+Task<Status> Confirmer::confirm(FrameStack& frames, Member member, Direction direction,
+                                u64 since_ns) {
+  Breaker& breaker = state_.breakers[member];
+  while (busy_) co_await free_.wait();
+  // Whoever came before may have found the answer meanwhile.
+  if (breaker.answered_since(direction, since_ns) && !breaker.open()) co_return Status::ok;
+  if (!breaker.may_probe(state_.host.now_ns(), state_.config.breaker_rest_ns)) {
+    co_return Status::io_error;
+  }
+  busy_ = true;
+  Status status = Status::io_error;
+  for (u32 i = 0; i < state_.config.probes && status != Status::ok; ++i) {
+    status = co_await probe(frames, member, direction, i);
+  }
+  if (status == Status::ok && breaker.open()) {
+    breaker.reset();
+    state_.tell(EventKind::breaker_closed, member, Sector(0), 0);
+  } else if (status != Status::ok) {
+    if (!breaker.open()) state_.tell(EventKind::breaker_open, member, Sector(0), 0);
+    breaker.trip(state_.host.now_ns());
+  }
+  busy_ = false;
+  free_.wake_all(state_.executor);
+  co_return status;
+}
+
+Task<Status> Confirmer::probe(FrameStack& frames, Member member, Direction direction, u32 attempt) {
+  ++turn_;
+  if (member == kMain) {
+    Block block;
+    if (!pick_block(attempt, block)) co_return Status::io_error;
+    if (direction == Direction::write) co_return co_await rewrite_good_block(frames, block);
+    const u32 sectors = state_.geometry.sectors_in(block);
+    const IoPlace place{kMain, state_.geometry.first_sector(block), sectors};
+    co_return co_await one_io(frames, IoOp::read, place);
+  }
+  const SpareLayout& layout = state_.store.layout(member);
+  if (direction == Direction::read) {
+    const Sector copy = layout.superblock[attempt % 3];
+    co_return co_await one_io(frames, IoOp::read, {member, copy, kMetaSectors});
+  }
+  // A free block of the spare holds nothing that a write could harm.
+  if (!state_.takes_data(member)) co_return Status::io_error;
+  const Result<SpareExtent> extent = state_.spares.allocate(1);
+  if (!extent.has_value()) co_return Status::io_error;
+  Status status = Status::io_error;
+  if (extent->member == member) {
+    __builtin_memset(buffer_->bytes, 0, sizeof(buffer_->bytes));
+    const Sector sector = state_.geometry.spare_sector(extent->begin);
+    status = co_await one_io(frames, IoOp::write, {member, sector, state_.geometry.block_sectors});
+  }
+  state_.spares.release(extent->member, extent->begin, 1);
+  co_return status;
+}
+
+Task<Status> Confirmer::rewrite_good_block(FrameStack& frames, Block block) {
+  if (!state_.locks.try_acquire(lock_, block, block + 1)) co_return Status::io_error;
+  Status status = Status::io_error;
+  const Result<HoldId> hold = co_await hold_blocks(frames, state_, block, 1);
+  if (hold.has_value()) {
+    const IoPlace place{kMain, state_.geometry.first_sector(block),
+                        state_.geometry.sectors_in(block)};
+    // Its home cannot have changed: only the owner of the lock changes homes.
+    if (home_of(state_, block).is_plain()) status = co_await one_io(frames, IoOp::read, place);
+    if (status == Status::ok) status = co_await one_io(frames, IoOp::write, place);
+    release_hold(state_, *hold);
+  }
+  state_.locks.release(lock_, state_.executor);
+  co_return status;
+}
+
+Task<Status> Confirmer::one_io(FrameStack&, IoOp op, IoPlace place) {
+  prepare(io_, op, place, buffer_->bytes);
+  (void)co_await run_io(state_, io_);
+  co_return state_.observe(io_) == ErrorClass::none ? Status::ok : Status::io_error;
+}
+
+// A block that lives on main and is not lost, far from the ones that earlier probes took.
+bool Confirmer::pick_block(u32 attempt, Block& block) {
+  constexpr u64 kGolden = 0x9E3779B97F4A7C15U;
+  const u64 blocks = state_.geometry.blocks();
+  for (u64 i = 0; i < 16; ++i) {
+    const u64 spread = (turn_ * 16 + attempt * 5 + i) * kGolden;
+    block = Block((spread >> 8U) % blocks);
+    if (home_of(state_, block).is_plain()) return true;
+  }
+  return false;
+}
+
+}  // namespace dmr

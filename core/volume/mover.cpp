@@ -1,0 +1,270 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The mover's loop: batches of ranges, held together, committed together.
+#include "core/volume/mover.h"
+
+#include "core/volume/drainer.h"
+
+namespace dmr {
+
+Status Mover::open() {
+  Host& host = state_.host;
+  frame_memory_ = static_cast<std::byte*>(host.allocate(kFrameBytes, 64));
+  buffer_ = static_cast<IoBuffer*>(host.allocate(sizeof(IoBuffer), alignof(IoBuffer)));
+  second_buffer_ = static_cast<IoBuffer*>(host.allocate(sizeof(IoBuffer), alignof(IoBuffer)));
+  if (frame_memory_ == nullptr || buffer_ == nullptr || second_buffer_ == nullptr) {
+    return Status::no_memory;
+  }
+  frames_.init(host, frame_memory_, kFrameBytes);
+  tools_.buffer = buffer_;
+  tools_.io[0] = &io_[0];
+  tools_.io[1] = &io_[1];
+  changes_ = Changes{records_, format::kJournalRecords, 0, 0};
+  return Status::ok;
+}
+
+void Mover::close() {
+  root_.reset();
+  while (HealthRecord* record = weak_.pop_front()) state_.health_records.release(record);
+  Host& host = state_.host;
+  if (frame_memory_ != nullptr) {
+    host.unpoison(frame_memory_, kFrameBytes);
+    host.release(frame_memory_, kFrameBytes);
+  }
+  if (buffer_ != nullptr) host.release(buffer_, sizeof(IoBuffer));
+  if (second_buffer_ != nullptr) host.release(second_buffer_, sizeof(IoBuffer));
+  frame_memory_ = nullptr;
+  buffer_ = nullptr;
+  second_buffer_ = nullptr;
+}
+
+void Mover::start() {
+  DMR_ASSERT(!root_.has_value());
+  root_.emplace(loop(frames_));
+  ended_.context = this;
+  ended_.run = [](Ready& node) {
+    auto* self = static_cast<Mover*>(node.context);
+    DMR_ASSERT(self->stopped_ != nullptr);
+    self->state_.executor.post(*self->stopped_);
+  };
+  root_->start(state_.executor, ended_);
+}
+
+void Mover::request_stop(Ready& stopped) {
+  stop_ = true;
+  stopped_ = &stopped;
+  work_.wake_all(state_.executor);
+}
+
+void Mover::submit(Command& command) {
+  DMR_ASSERT(!stop_);
+  command.status = Status::ok;
+  command.blocks_changed = 0;
+  command.blocks_unchanged = 0;
+  command.sectors_lost = 0;
+  commands_.push_back(command);
+  work_.wake_all(state_.executor);
+}
+
+void Mover::note_weak(Block block) {
+  if (stop_ || !state_.writable.load(std::memory_order_acquire)) return;
+  for (HealthRecord* at = weak_.front(); at != nullptr; at = at->next) {
+    if (at->block != block) continue;
+    ++at->failures;
+    return;
+  }
+  HealthRecord* record = state_.health_records.acquire();
+  if (record == nullptr) {  // it will be met again
+    state_.tell(EventKind::pool_exhausted, kMain, state_.geometry.first_sector(block), 0);
+    return;
+  }
+  record->block = block;
+  record->failures = 1;
+  weak_.push_back(*record);
+  state_.tell(EventKind::weak, kMain, state_.geometry.first_sector(block),
+              state_.geometry.sectors_in(block));
+  work_.wake_all(state_.executor);
+}
+
+Task<Status> Mover::loop(FrameStack& frames) {
+  for (;;) {
+    while (commands_.empty() && weak_.empty() && !stop_) co_await work_.wait();
+    if (Command* command = commands_.pop_front()) {
+      (void)co_await run_command(frames, *command);
+      command->done(*command);
+    } else if (stop_) {
+      break;
+    } else if (HealthRecord* record = weak_.pop_front()) {
+      const Block block = record->block;
+      state_.health_records.release(record);
+      (void)co_await move_weak(frames, block);
+    }
+  }
+  co_return Status::ok;
+}
+
+Task<Status> Mover::run_command(FrameStack& frames, Command& command) {
+  if (!state_.writable.load(std::memory_order_acquire)) {
+    command.status = Status::read_only;
+    co_return Status::read_only;
+  }
+  range_at_ = 0;
+  next_block_ = Block(0);
+  // Each turn takes at least one block, so it ends with the ranges.
+  while (fill_batch(command)) {
+    const Status status = co_await run_batch(frames, command);
+    if (status != Status::ok && command.status == Status::ok) command.status = status;
+    if (!state_.writable.load(std::memory_order_acquire)) break;
+  }
+  co_return command.status;
+}
+
+// The next blocks of the command as steps, ascending and without overlap. False at the end.
+bool Mover::fill_batch(const Command& command) {
+  const u32 per_buffer = kBufferSectors >> state_.geometry.block_shift;
+  step_count_ = 0;
+  while (step_count_ < kSteps && range_at_ < command.ranges.size()) {
+    const SectorRange& range = command.ranges[range_at_];
+    DMR_ASSERT(state_.geometry.contains(range.begin, range.sectors));
+    Block begin = state_.geometry.block_of(range.begin);
+    const Block end = state_.geometry.block_of(range.begin + range.sectors - 1) + 1;
+    if (begin < next_block_) begin = next_block_;
+    if (begin >= end) {
+      ++range_at_;
+      continue;
+    }
+    const u64 blocks = end - begin;
+    Step& step = steps_[step_count_++];
+    step.begin = begin;
+    step.blocks = blocks < per_buffer ? static_cast<u32>(blocks) : per_buffer;
+    next_block_ = begin + step.blocks;
+  }
+  return step_count_ > 0;
+}
+
+Task<Status> Mover::run_batch(FrameStack& frames, Command& command) {
+  Status status = co_await hold_batch(frames);
+  const u64 changed_before = command.blocks_changed;
+  for (u32 i = 0; i < step_count_ && status == Status::ok; ++i) {
+    status = co_await run_step(frames, command, steps_[i].begin, steps_[i].blocks);
+  }
+  const Status committed = co_await commit_changes(frames);
+  if (committed != Status::ok) {
+    command.blocks_unchanged += command.blocks_changed - changed_before;
+    command.blocks_changed = changed_before;
+    if (status == Status::ok) status = committed;
+  }
+  release_batch();
+  co_return status;
+}
+
+Task<Status> Mover::run_step(FrameStack& frames, Command& command, Block begin, u32 blocks) {
+  switch (command.kind) {
+    case CommandKind::mark:
+      co_return co_await mark_step(frames, command, begin, blocks);
+    case CommandKind::forget:
+      co_return co_await forget_step(frames, command, begin, blocks);
+    case CommandKind::checkpoint:
+      break;  // the volume sends it to the committer
+  }
+  co_return Status::invalid;
+}
+
+// Lock all, hold all, then one drain for all.
+Task<Status> Mover::hold_batch(FrameStack& frames) {
+  u32 hashes = 0;
+  for (u32 i = 0; i < step_count_; ++i) {
+    Step& step = steps_[i];
+    step.held = false;
+    co_await state_.locks.acquire(step.lock, step.begin, step.begin + step.blocks);
+  }
+  for (u32 i = 0; i < step_count_; ++i) {
+    Step& step = steps_[i];
+    const Result<HoldId> hold = co_await place_hold(frames, state_, step.begin, step.blocks);
+    if (!hold.has_value()) co_return hold.status();
+    step.hold = *hold;
+    step.held = true;
+    hashes |= Epochs::hashes_of(step.begin, step.blocks);
+  }
+  co_await DrainAwait{state_, hashes};
+  co_return Status::ok;
+}
+
+void Mover::release_batch() {
+  for (u32 i = 0; i < step_count_; ++i) {
+    if (steps_[i].held) release_hold(state_, steps_[i].hold);
+    state_.locks.release(steps_[i].lock, state_.executor);
+  }
+  step_count_ = 0;
+}
+
+Task<Status> Mover::commit_changes(FrameStack&) {
+  if (changes_.count == 0) co_return Status::ok;
+  commit_.records = changes_.records;
+  commit_.count = changes_.count;
+  commit_.flush_members = changes_.flush_members;
+  const Status status = co_await committer_.commit(commit_);
+  changes_.count = 0;
+  changes_.flush_members = 0;
+  co_return status;
+}
+
+Task<Status> Mover::move_weak(FrameStack& frames, Block block) {
+  if (!state_.writable.load(std::memory_order_acquire)) co_return Status::read_only;
+  step_count_ = 1;
+  steps_[0].begin = block;
+  steps_[0].blocks = 1;
+  Status status = co_await hold_batch(frames);
+  if (status == Status::ok) status = co_await move_weak_held(frames, block);
+  release_batch();
+  co_return status;
+}
+
+Task<Status> Mover::move_weak_held(FrameStack& frames, Block block) {
+  const Home home = home_of(state_, block);
+  const LostMask before = lost_in(state_, home, block);
+  const LostMask wanted = without(LostMask::all(state_.geometry.sectors_in(block)), before);
+  if (wanted.none()) co_return Status::ok;
+  Status status = co_await salvage(frames, state_, confirmer_, tools_, block, home, wanted);
+  if (status != Status::ok) co_return status;
+  const LostMask lost = tools_.unreadable;
+  status = co_await move_block(frames, state_, confirmer_, tools_, changes_, block, home,
+                               before | lost, true);
+  if (status != Status::ok) {
+    changes_.count = 0;
+    co_return status;
+  }
+  status = co_await commit_changes(frames);
+  if (status != Status::ok) co_return status;
+  ++state_.counters.relocated_blocks;
+  const Sector at = state_.geometry.first_sector(block);
+  state_.tell(EventKind::relocated, home.member, at, state_.geometry.sectors_in(block));
+  const SectorSpan span = next_span(lost, 0, 128);
+  if (span.count > 0) state_.tell(EventKind::lost, home.member, at + span.first, span.count);
+  co_return Status::ok;
+}
+
+void Mover::fail(Command& command, Status status, Block block) const {
+  if (command.status != Status::ok) return;
+  command.status = status;
+  command.bad_sector = state_.geometry.first_sector(block);
+}
+
+u32 Mover::sectors_of(Block begin, u64 blocks) const {
+  DMR_ASSERT(blocks > 0 && blocks <= kBufferSectors);
+  const u64 last = state_.geometry.sectors_in(begin + (blocks - 1));
+  return static_cast<u32>(((blocks - 1) << state_.geometry.block_shift) + last);
+}
+
+// The part of the stored run that begins at `block`, at most `limit` blocks of it.
+Run Mover::run_at(Block block, u64 limit) const {
+  const Run stored = state_.index.lookup(block);
+  Run run;
+  run.begin = block;
+  const u64 left = stored.begin.value + stored.length - block.value;
+  run.length = left < limit ? left : limit;
+  run.home = stored.home;
+  if (run.home.member != kMain) run.home.spare = run.home.spare + (block - stored.begin);
+  return run;
+}
+
+}  // namespace dmr

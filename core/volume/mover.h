@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Moves blocks without a request waiting for them: weak ones away from trouble, and whatever the
+// user's mark and forget name. One at a time, with tools of its own; many blocks share one drain,
+// one flush and one journal block.
+#pragma once
+
+#include "core/volume/recovery.h"
+
+namespace dmr {
+
+class Mover final : public WeakBlocks {
+ public:
+  Mover(VolumeState& state, Confirmer& confirmer, Committer& committer)
+      : state_(state), confirmer_(confirmer), committer_(committer) {}
+
+  Status open();
+  void close();
+  void start();
+  // The loop ends after the commands that are queued; weak blocks that wait are left.
+  void request_stop(Ready& stopped);
+
+  void submit(Command& command);
+  void note_weak(Block block) override;
+  [[nodiscard]] u64 weak_blocks() const { return weak_.size(); }
+
+ private:
+  static constexpr u32 kSteps = 64;
+  static constexpr std::size_t kFrameBytes = 16384;
+
+  // Consecutive blocks that fit the buffer; locked and held while they move.
+  struct Step {
+    LockEntry lock;
+    Block begin;
+    u32 blocks = 0;
+    HoldId hold = 0;
+    bool held = false;
+  };
+
+  Task<Status> loop(FrameStack& frames);
+  Task<Status> run_command(FrameStack& frames, Command& command);
+  Task<Status> run_batch(FrameStack& frames, Command& command);
+  Task<Status> hold_batch(FrameStack& frames);
+  Task<Status> run_step(FrameStack& frames, Command& command, Block begin, u32 blocks);
+  void release_batch();
+  Task<Status> commit_changes(FrameStack& frames);
+  Task<Status> move_weak(FrameStack& frames, Block block);
+  Task<Status> move_weak_held(FrameStack& frames, Block block);
+  Task<Status> mark_step(FrameStack& frames, Command& command, Block begin, u32 blocks);
+  Task<Result<u32>> copy_to_spare(FrameStack& frames, Block begin, u32 blocks, u32 skip);
+  Task<Status> mark_block(FrameStack& frames, Command& command, Block block);
+  Task<Status> forget_step(FrameStack& frames, Command& command, Block begin, u32 blocks);
+  Task<Status> mark_run(FrameStack& frames, Command& command, Run run);
+  Task<Status> copy_home(FrameStack& frames, Run run, LostMask lost);
+  Task<Status> read_run(FrameStack& frames, Member member, Run run, std::byte* buffer);
+  bool fill_batch(const Command& command);
+  void fail(Command& command, Status status, Block block) const;
+  [[nodiscard]] u32 sectors_of(Block begin, u64 blocks) const;
+  [[nodiscard]] Run run_at(Block block, u64 limit) const;
+
+  VolumeState& state_;
+  Confirmer& confirmer_;
+  Committer& committer_;
+  std::byte* frame_memory_ = nullptr;
+  FrameStack frames_;
+  std::optional<Task<Status>> root_;
+  Ready ended_;
+  Ready* stopped_ = nullptr;
+  bool stop_ = false;
+  Signal work_;
+  Fifo<Command> commands_;
+  Fifo<HealthRecord> weak_;
+  IoBuffer* buffer_ = nullptr;
+  IoBuffer* second_buffer_ = nullptr;
+  DeviceIo io_[2];
+  Tools tools_;
+  Step steps_[kSteps];
+  u32 step_count_ = 0;
+  u64 range_at_ = 0;  // how far fill_batch has come: range, and block behind the last one taken
+  Block next_block_;
+  format::Record records_[format::kJournalRecords];
+  Changes changes_;
+  CommitEntry commit_;
+};
+
+}  // namespace dmr

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// New homes on spares.
+#include "core/volume/placement.h"
+
+namespace dmr {
+
+void Changes::add(const format::Record& record) {
+  constexpr u8 kMapping = static_cast<u8>(format::RecordType::mapping);
+  if (count > 0 && record.type == kMapping) {
+    format::Record& last = records[count - 1];
+    const bool joins = last.type == kMapping && last.block + last.length == record.block &&
+                       last.member == record.member && last.flags == record.flags &&
+                       last.lost_low == 0 && last.lost_high == 0 && record.lost_low == 0 &&
+                       record.lost_high == 0 &&
+                       (record.member == kMain || last.home + last.length == record.home) &&
+                       last.length + record.length <= kMaxHoldBlocks;
+    if (joins) {
+      last.length += record.length;
+      return;
+    }
+  }
+  DMR_ASSERT(count < capacity);
+  records[count++] = record;
+}
+
+bool Changes::has_room_for_block() const { return capacity - count >= kMaxSpareAttempts + 2; }
+
+Task<Result<SpareExtent>> place_on_spare(FrameStack& frames, VolumeState& state,
+                                         Confirmer& confirmer, Tools& tools, Changes& changes,
+                                         Source source, u32 first, u32 sectors) {
+  DeviceIo& io = *tools.io[0];
+  u32 attempts = state.config.spare_attempts;
+  if (attempts > kMaxSpareAttempts) attempts = kMaxSpareAttempts;
+  for (u32 attempt = 0; attempt < attempts; ++attempt) {
+    const Result<SpareExtent> extent = state.spares.allocate(1);
+    if (!extent.has_value()) {
+      state.tell(EventKind::spare_exhausted, kMain, Sector(0), 0);
+      co_return Status::no_space;
+    }
+    const Sector sector = state.geometry.spare_sector(extent->begin) + first;
+    prepare(io, IoOp::write, {extent->member, sector, sectors}, source.buffer);
+    io.payload = source.payload;
+    io.payload_offset = source.payload_offset;
+    (void)co_await run_io(state, io);
+    const ErrorClass error = state.observe(io);
+    if (error == ErrorClass::none) {
+      changes.flush_members |= 1U << extent->member;
+      co_return extent;
+    }
+    // Until the next open nobody gets this block: the refused write may still arrive there.
+    if (!may_mark(error)) continue;
+    const Status place_is_bad = co_await confirmer.confirm(frames, extent->member, Direction::write,
+                                                           state.host.now_ns());
+    if (place_is_bad == Status::ok) {
+      changes.add(bad_spare_record(extent->member, extent->begin, 1));
+    }
+  }
+  co_return Status::io_error;
+}
+
+Task<Status> move_block(FrameStack& frames, VolumeState& state, Confirmer& confirmer, Tools& tools,
+                        Changes& changes, Block block, Home old, LostMask lost, bool refused) {
+  const u32 sectors = state.geometry.sectors_in(block);
+  Home home;  // nothing left to keep: lost in place, no spare block is spent on it
+  if (!(lost == LostMask::all(sectors))) {
+    // What is lost is masked for ever; zeros rather than leftovers lie under the mask.
+    for (SectorSpan hole = next_span(lost, 0, sectors); hole.count > 0;
+         hole = next_span(lost, hole.first + hole.count, sectors)) {
+      __builtin_memset(tools.buffer->bytes + std::size_t{hole.first} * kSectorBytes, 0,
+                       std::size_t{hole.count} * kSectorBytes);
+    }
+    const Result<SpareExtent> extent =
+        co_await place_on_spare(frames, state, confirmer, tools, changes,
+                                Source{tools.buffer->bytes, nullptr, 0}, 0, sectors);
+    if (!extent.has_value()) co_return extent.status();
+    home.member = extent->member;
+    home.spare = extent->begin;
+  }
+  changes.add(mapping_record(block, 1, with_lost(state, home, block, lost)));
+  if (refused && old.member != kMain) changes.add(bad_spare_record(old.member, old.spare, 1));
+  co_return Status::ok;
+}
+
+}  // namespace dmr

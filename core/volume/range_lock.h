@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The one lock of the slow path: operations on overlapping block ranges queue here in order of
+// arrival. Executor only. It says nothing to the hot path; holds do.
+#pragma once
+
+#include <coroutine>
+
+#include "core/task/executor.h"
+
+namespace dmr {
+
+struct LockEntry {
+  LockEntry* next = nullptr;
+  Block begin;
+  Block end;  // half open
+  bool granted = false;
+  Ready node;
+};
+
+class RangeLocks {
+ public:
+  struct Awaiter {
+    RangeLocks& locks;
+    LockEntry& entry;
+    [[nodiscard]] bool await_ready() const noexcept { return entry.granted; }
+    void await_suspend(std::coroutine_handle<> handle) noexcept { entry.node.set_resume(handle); }
+    void await_resume() const noexcept { DMR_ASSERT(entry.granted); }
+  };
+
+  // Queues the entry; the awaiter ends when no earlier entry overlaps it.
+  // Who holds an entry and waits for another must take them in ascending order.
+  [[nodiscard]] Awaiter acquire(LockEntry& entry, Block begin, Block end) {
+    enqueue(entry, begin, end);
+    entry.granted = free_before(entry);
+    return Awaiter{*this, entry};
+  }
+
+  // Takes the lock only when nobody has or wants the range.
+  [[nodiscard]] bool try_acquire(LockEntry& entry, Block begin, Block end) {
+    enqueue(entry, begin, end);
+    entry.granted = free_before(entry);
+    if (!entry.granted) DMR_ASSERT(entries_.remove(entry));
+    return entry.granted;
+  }
+
+  void release(LockEntry& entry, Executor& executor) {
+    DMR_ASSERT(entry.granted);
+    DMR_ASSERT(entries_.remove(entry));
+    entry.granted = false;
+    for (LockEntry* at = entries_.front(); at != nullptr; at = at->next) {
+      if (at->granted || !overlap(*at, entry) || !free_before(*at)) continue;
+      at->granted = true;
+      executor.post(at->node);
+    }
+  }
+
+  [[nodiscard]] bool empty() const { return entries_.empty(); }
+
+ private:
+  [[nodiscard]] static bool overlap(const LockEntry& a, const LockEntry& b) {
+    return a.begin < b.end && b.begin < a.end;
+  }
+  void enqueue(LockEntry& entry, Block begin, Block end) {
+    DMR_ASSERT(begin < end && !entry.granted);
+    entry.begin = begin;
+    entry.end = end;
+    entries_.push_back(entry);
+  }
+  [[nodiscard]] bool free_before(const LockEntry& entry) const {
+    for (const LockEntry* at = entries_.front(); at != &entry; at = at->next) {
+      if (overlap(*at, entry)) return false;
+    }
+    return true;
+  }
+
+  Fifo<LockEntry> entries_;
+};
+
+}  // namespace dmr

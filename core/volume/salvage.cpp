@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Salvage of one block: whole spans first, then the disk's own logical blocks, a few times each.
+#include "core/volume/salvage.h"
+
+namespace dmr {
+namespace {
+
+// One logical block, up to read_attempts times. ok also when it is unreadable (and noted so).
+Task<Status> read_unit(FrameStack&, VolumeState& state, Tools& tools, IoPlace place, u32 first) {
+  DeviceIo& io = *tools.io[0];
+  for (u32 attempt = 0; attempt < state.config.read_attempts; ++attempt) {
+    prepare(io, IoOp::read, place, tools.buffer->bytes + std::size_t{first} * kSectorBytes);
+    (void)co_await run_io(state, io);
+    const ErrorClass error = state.observe(io);
+    if (error == ErrorClass::none) {
+      tools.retried = true;
+      co_return Status::ok;
+    }
+    if (error == ErrorClass::device) co_return Status::io_error;
+    const bool last = attempt + 1 == state.config.read_attempts;
+    if (last && !may_mark(error)) co_return Status::io_error;
+  }
+  tools.unreadable = tools.unreadable | bits_of(first, place.sectors);
+  co_return Status::ok;
+}
+
+Task<Status> read_span(FrameStack& frames, VolumeState& state, Tools& tools, Block block, Home home,
+                       SectorSpan span) {
+  DeviceIo& io = *tools.io[0];
+  prepare(io, IoOp::read, place_of(state, home, block, span.first, span.count),
+          tools.buffer->bytes + std::size_t{span.first} * kSectorBytes);
+  (void)co_await run_io(state, io);
+  const ErrorClass error = state.observe(io);
+  if (error == ErrorClass::none) co_return Status::ok;
+  if (error == ErrorClass::device) co_return Status::io_error;
+  const u32 end = span.first + span.count;
+  for (u32 at = span.first; at < end; at += state.unit_sectors) {
+    const u32 count = end - at < state.unit_sectors ? end - at : state.unit_sectors;
+    const Status status =
+        co_await read_unit(frames, state, tools, place_of(state, home, block, at, count), at);
+    if (status != Status::ok) co_return status;
+  }
+  co_return Status::ok;
+}
+
+}  // namespace
+
+Task<Status> salvage(FrameStack& frames, VolumeState& state, Confirmer& confirmer, Tools& tools,
+                     Block block, Home home, LostMask wanted) {
+  DMR_ASSERT(tools.buffer != nullptr);
+  const u32 sectors = state.geometry.sectors_in(block);
+  tools.unreadable = {};
+  tools.retried = false;
+  if (!state.readable(home.member)) co_return Status::io_error;
+  for (SectorSpan span = next_span(wanted, 0, sectors); span.count > 0;
+       span = next_span(wanted, span.first + span.count, sectors)) {
+    const Status status = co_await read_span(frames, state, tools, block, home, span);
+    if (status != Status::ok) co_return status;
+  }
+  if (tools.unreadable.none()) co_return Status::ok;
+  // Only a success after the last failure proves that the device was there all the time.
+  co_return co_await confirmer.confirm(frames, home.member, Direction::read, state.host.now_ns());
+}
+
+SectorSpan next_span(const LostMask& mask, u32 from, u32 limit) {
+  u32 first = from;
+  while (first < limit && !mask.test(first)) ++first;
+  u32 end = first;
+  while (end < limit && mask.test(end)) ++end;
+  return {first, end - first};
+}
+
+Home with_lost(const VolumeState& state, Home home, Block block, LostMask lost) {
+  home.mask = {};
+  if (lost.none()) {
+    home.lost = LostKind::none;
+  } else if (lost == LostMask::all(state.geometry.sectors_in(block))) {
+    home.lost = LostKind::all;
+  } else {
+    home.lost = LostKind::some;
+    home.mask = lost;
+  }
+  return home;
+}
+
+}  // namespace dmr

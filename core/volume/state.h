@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Everything that the parts of a volume share: map, allocator, store, pools, locks, counters.
+// The parts (committer, confirmer, salvage, recovery, mover) keep a reference to it.
+#pragma once
+
+#include <atomic>
+
+#include "core/error/breaker.h"
+#include "core/error/classify.h"
+#include "core/index/epoch.h"
+#include "core/index/index.h"
+#include "core/log/store.h"
+#include "core/space/spare_allocator.h"
+#include "core/volume/config.h"
+#include "core/volume/range_lock.h"
+#include "core/volume/work_item.h"
+
+namespace dmr {
+
+// Writes to a spare since it was opened, and how far a flush has covered them. A flush may be
+// skipped only when `flushed` says that a *finished* one covers all that was acknowledged.
+struct alignas(64) FlushState {
+  std::atomic<u64> written{0};
+  std::atomic<u64> flushed{0};
+
+  void covered(u64 token) {
+    u64 seen = flushed.load(std::memory_order_relaxed);
+    while (seen < token &&
+           !flushed.compare_exchange_weak(seen, token, std::memory_order_acq_rel)) {
+    }
+  }
+};
+
+struct SlowCounters {
+  u64 recovered_reads = 0;
+  u64 failed_reads = 0;
+  u64 redirected_writes = 0;
+  u64 retried_writes = 0;
+  u64 failed_writes = 0;
+  u64 relocated_blocks = 0;
+  u64 returned_blocks = 0;
+  u64 held_requests = 0;
+  u64 commit_flushes = 0;
+  u64 errors[kMaxMembers][2][kErrorClasses] = {};
+};
+
+struct VolumeState {
+  VolumeState(Host& h, const VolumeConfig& c) : host(h), config(c), store(h, executor) {}
+
+  Host& host;
+  const VolumeConfig config;
+  Executor executor;
+  Geometry geometry;
+  u32 unit_sectors = 1;  // main's logical block: the smallest piece that it reads or writes
+  u32 members = 0;
+  Index index;
+  Epochs epochs;
+  SpareAllocator spares;
+  MetadataStore store;
+  RangeLocks locks;
+  FixedPool<HealthRecord> health_records;
+  FixedPool<DeviceIo> io_contexts;
+  FixedPool<WorkItem> work_items;
+  FixedPool<IoBuffer> buffers;
+  Breaker breakers[kMaxMembers];
+  FlushState flush[kMaxMembers];
+  // What the hot path must know of each member. Read by any thread.
+  std::atomic<u8> member_state[kMaxMembers] = {};
+  std::atomic<bool> writable{false};
+  bool failed_read_only = false;
+  bool opened_read_only = false;
+  bool spare_low_told = false;
+  bool closing = false;
+  SlowCounters counters;
+  Signal hold_released;
+  Signal pages_arrived;
+  Signal timer;  // woken at each on_timer: whoever waits looks at the time again
+
+  [[nodiscard]] format::MemberState state_of(Member m) const {
+    return static_cast<format::MemberState>(member_state[m].load(std::memory_order_acquire));
+  }
+  [[nodiscard]] bool readable(Member m) const {
+    const format::MemberState s = state_of(m);
+    return s == format::MemberState::live || s == format::MemberState::failed;
+  }
+  [[nodiscard]] bool takes_data(Member m) const {
+    return state_of(m) == format::MemberState::live;
+  }
+
+  void tell(EventKind kind, Member member, Sector sector, u64 sectors,
+            IoStatus status = IoStatus::ok) const {
+    host.event(Event{.kind = kind, .member = member, .status = status, .sector = sector,
+                     .sectors = sectors});
+  }
+
+  // Books the answer of one device I/O and says what kind of error it was.
+  ErrorClass observe(const DeviceIo& io);
+  // The metadata can no longer be written: nothing may change any more.
+  void turn_read_only();
+};
+
+// A device I/O in the engine's hands: fills `io` and awaits it. Exactly one of buffer and payload
+// names the memory; with neither a write writes zeros.
+struct IoPlace {
+  Member member = kMain;
+  Sector sector;
+  u32 sectors = 0;
+};
+inline void prepare(DeviceIo& io, IoOp op, const IoPlace& place, std::byte* buffer) {
+  io.op = op;
+  io.fua = false;
+  io.member = place.member;
+  io.sector = place.sector;
+  io.sectors = place.sectors;
+  io.buffer = buffer;
+  io.payload = nullptr;
+  io.payload_offset = 0;
+  io.elapsed_ns = 0;
+}
+
+[[nodiscard]] inline IoAwait run_io(VolumeState& state, DeviceIo& io) {
+  return IoAwait{state.host, state.executor, io};
+}
+
+// The home of one block, and the place of sectors of it.
+[[nodiscard]] Home home_of(const VolumeState& state, Block block);
+[[nodiscard]] IoPlace place_of(const VolumeState& state, const Home& home, Block block,
+                               u32 first_sector, u32 sectors);
+// Which sectors of the block are lost, `all` spelt out.
+[[nodiscard]] LostMask lost_in(const VolumeState& state, const Home& home, Block block);
+// The record that says where `length` blocks from `block` on live now.
+[[nodiscard]] format::Record mapping_record(Block block, u32 length, const Home& home);
+[[nodiscard]] format::Record bad_spare_record(Member member, SpareBlock block, u32 length);
+[[nodiscard]] Home home_in(const format::Record& record);
+
+}  // namespace dmr
