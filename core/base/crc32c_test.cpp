@@ -38,9 +38,9 @@ TEST(Crc32c, MatchesTheVectorsOfRfc3720) {
 }
 
 TEST(Crc32c, AnIscsiReadCommandMatchesRfc3720) {
-  constexpr u8 kCommand[48] = {0x01, 0xC0, 0, 0, 0,    0, 0, 0, 0, 0, 0,    0, 0, 0, 0,    0,
-                               0x14, 0,    0, 0, 0,    0, 4, 0, 0, 0, 0,    0x14, 0, 0, 0, 0x18,
-                               0x28, 0,    0, 0, 0,    0, 0, 0, 2, 0, 0,    0, 0, 0, 0,    0};
+  constexpr u8 kCommand[48] = {0x01, 0xC0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,    0, 0, 0, 0,
+                               0x14, 0,    0, 0, 0, 0, 4, 0, 0, 0, 0, 0x14, 0, 0, 0, 0x18,
+                               0x28, 0,    0, 0, 0, 0, 0, 0, 2, 0, 0, 0,    0, 0, 0, 0};
   EXPECT_EQ(crc32c(0, std::as_bytes(std::span(kCommand))), 0xD9963A56U);
 }
 

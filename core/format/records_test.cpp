@@ -96,22 +96,24 @@ TEST(Records, HomesInMetadataOrBeyondTheSpareAreRefused) {
   expect_damaged(good_record(0), [&](Record& r) { r.home = end; }, words);
   expect_damaged(good_record(0), [](Record& r) { r.home = ~u64{0}; }, words);
   expect_damaged(good_record(0), [](Record& r) { r.home = ~u64{0} - 1; }, words);
-  expect_damaged(good_record(0), [](Record& r) { r.member = kMain; },
-                 "a home on main that is not the block's own");
+  expect_damaged(
+      good_record(0), [](Record& r) { r.member = kMain; },
+      "a home on main that is not the block's own");
 }
 
 TEST(Records, UnknownMembersTypesFlagsAndReservedBytesAreRefused) {
   for (const u8 member : {u8{3}, u8{8}, u8{9}, u8{255}}) {
-    expect_damaged(good_record(0), [&](Record& r) { r.member = member; },
-                   "a record of an unknown member");
+    expect_damaged(
+        good_record(0), [&](Record& r) { r.member = member; }, "a record of an unknown member");
   }
   for (const u8 type : {u8{0}, u8{3}, u8{255}}) {
-    expect_damaged(good_record(0), [&](Record& r) { r.type = type; },
-                   "a record of an unknown type");
+    expect_damaged(
+        good_record(0), [&](Record& r) { r.type = type; }, "a record of an unknown type");
   }
   for (u32 bit = 1; bit < 8; ++bit) {
-    expect_damaged(good_record(0), [&](Record& r) { r.flags = static_cast<u8>(1U << bit); },
-                   "a record with an unknown flag");
+    expect_damaged(
+        good_record(0), [&](Record& r) { r.flags = static_cast<u8>(1U << bit); },
+        "a record with an unknown flag");
   }
   const std::string words = "reserved bytes of a record are not zero";
   expect_damaged(good_record(0), [](Record& r) { r.second = 1; }, words);
@@ -124,8 +126,8 @@ TEST(Records, MasksThatCannotBeAreRefused) {
   record.lost_low = 1;
   EXPECT_TRUE(judge(record));
   expect_damaged(record, [](Record& r) { r.length = 2; }, "a lost mask for more than one block");
-  expect_damaged(record, [](Record& r) { r.flags = kRecordLostAll; },
-                 "all is lost, and a mask says what");
+  expect_damaged(
+      record, [](Record& r) { r.flags = kRecordLostAll; }, "all is lost, and a mask says what");
   const std::string words = "lost sectors beyond the end of the block";
   for (u32 bit = 0; bit < 128; ++bit) {
     LostMask mask;
@@ -207,8 +209,9 @@ TEST(Records, ACheckpointHeaderMustFitItsAreaAndItsCounts) {
   EXPECT_EQ(judge_header([](CheckpointHeader& h) { h.covered_sequence = 0; }),
             "a checkpoint of no journal block that names its CRC");
   // One that is being written promises nothing about its body.
-  EXPECT_EQ(judge_header([](CheckpointHeader& h) { h.state = kCheckpointWriting, h.records = 9999; }),
-            "");
+  EXPECT_EQ(
+      judge_header([](CheckpointHeader& h) { h.state = kCheckpointWriting, h.records = 9999; }),
+      "");
 }
 
 TEST(Records, ACheckpointBodyMustBelongToItsHeader) {
@@ -219,8 +222,7 @@ TEST(Records, ACheckpointBodyMustBelongToItsHeader) {
     header.body_blocks = (records + 82) / 83;
     CheckpointBody body = good_body();
     edit(body);
-    return std::string(
-        validate_checkpoint_body(body, header, 0, good_geometry(), layouts).why);
+    return std::string(validate_checkpoint_body(body, header, 0, good_geometry(), layouts).why);
   };
   EXPECT_EQ(judge_body([](CheckpointBody&) {}), "");
   EXPECT_EQ(judge_body([](CheckpointBody& b) { b.index = 1; }),

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Superblocks with a good CRC and bad content: newer versions are called newer, nonsense is refused.
+// Superblocks with a good CRC and bad content: newer versions are called newer, nonsense is
+// refused.
 #include "core/format/validate.h"
 
 #include <functional>

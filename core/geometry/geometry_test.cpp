@@ -77,10 +77,9 @@ void expect_sound(const SpareLayout& layout) {
 }
 
 SpareLayout usual_layout(u64 device_sectors, u32 block_sectors) {
-  const auto layout =
-      SpareLayout::make(device_sectors, block_sectors,
-                        SpareLayout::default_journal_slots(device_sectors),
-                        SpareLayout::checkpoint_blocks_for(device_sectors / block_sectors));
+  const auto layout = SpareLayout::make(
+      device_sectors, block_sectors, SpareLayout::default_journal_slots(device_sectors),
+      SpareLayout::checkpoint_blocks_for(device_sectors / block_sectors));
   EXPECT_TRUE(layout.has_value()) << device_sectors << " / " << block_sectors;
   return layout ? *layout : SpareLayout{};
 }
@@ -103,8 +102,8 @@ TEST(Geometry, RefusesEmptyVolumesAndThoseOf2To63Bytes) {
 
 TEST(Geometry, EverySectorHasItsBlockAtEverySizeOfTheLastOne) {
   for (const u32 size : kBlockSizes) {
-    for (const u64 volume : {u64{1}, u64{size}, u64{size} * 5, u64{size} * 5 + 1,
-                             u64{size} * 6 - 1, kMaxSectors - 1}) {
+    for (const u64 volume : {u64{1}, u64{size}, u64{size} * 5, u64{size} * 5 + 1, u64{size} * 6 - 1,
+                             kMaxSectors - 1}) {
       if (volume == 0) continue;
       const Geometry g = *Geometry::make(volume, size);
       EXPECT_EQ(g.blocks(), volume / size + (volume % size != 0 ? 1 : 0));
@@ -260,10 +259,10 @@ TEST(SpareLayout, IsDataRefusesWrappingRanges) {
 
 TEST(SpareLayout, JournalIsAPowerOfTwoAboutASixtyFourthOfTheDevice) {
   EXPECT_EQ(SpareLayout::default_journal_slots(0), 32U);
-  EXPECT_EQ(SpareLayout::default_journal_slots(2048), 32U);               // 1 MiB
-  EXPECT_EQ(SpareLayout::default_journal_slots(64 * 2048), 256U);         // 64 MiB
+  EXPECT_EQ(SpareLayout::default_journal_slots(2048), 32U);        // 1 MiB
+  EXPECT_EQ(SpareLayout::default_journal_slots(64 * 2048), 256U);  // 64 MiB
   EXPECT_EQ(SpareLayout::default_journal_slots(64 * 2048 - 1), 128U);
-  EXPECT_EQ(SpareLayout::default_journal_slots(256 * 2048), 1024U);       // 256 MiB
+  EXPECT_EQ(SpareLayout::default_journal_slots(256 * 2048), 1024U);  // 256 MiB
   EXPECT_EQ(SpareLayout::default_journal_slots(kMaxSectors - 1), 1024U);
   for (u64 sectors = 0; sectors < 1U << 22; sectors += 997) {
     ASSERT_TRUE(SpareLayout::make(u64{1} << 30, 8, SpareLayout::default_journal_slots(sectors), 100)
@@ -279,8 +278,7 @@ TEST(SpareLayout, JournalAndCheckpointPlacesStayInTheirAreas) {
     EXPECT_EQ(layout.journal_slot(area, slots), layout.journal[area]);
     EXPECT_EQ(layout.journal_slot(area, ~u64{0}) + kMetaSectors, layout.checkpoint[area]);
     EXPECT_EQ(layout.checkpoint_block(area, 0), layout.checkpoint[area]);
-    EXPECT_EQ(layout.checkpoint_block(area, layout.checkpoint_blocks - 1) -
-                  layout.checkpoint[area],
+    EXPECT_EQ(layout.checkpoint_block(area, layout.checkpoint_blocks - 1) - layout.checkpoint[area],
               (layout.checkpoint_blocks - 1) * kMetaSectors);
   }
 }
@@ -298,9 +296,11 @@ TEST(SpareLayout, CheckpointsHoldARecordForEverySpareBlock) {
 }
 
 TEST(SpareLayout, CheckpointsOfASetAreTheLeastThatHoldAllItsDataBlocks) {
-  const std::vector<std::vector<u64>> sets = {
-      {2048}, {u64{1} << 20}, {4096, 5001, 1U << 18}, std::vector<u64>(8, u64{1} << 22),
-      {kMaxSectors - 1}};
+  const std::vector<std::vector<u64>> sets = {{2048},
+                                              {u64{1} << 20},
+                                              {4096, 5001, 1U << 18},
+                                              std::vector<u64>(8, u64{1} << 22),
+                                              {kMaxSectors - 1}};
   for (const auto& set : sets) {
     for (const u32 size : kBlockSizes) {
       const auto blocks = SpareLayout::checkpoint_blocks_for_set(set, size);

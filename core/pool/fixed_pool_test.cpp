@@ -181,8 +181,7 @@ TEST(FixedPoolDeathTest, MisuseIsCaught) {
   ASSERT_EQ(pool.open(host, 2), Status::ok);
   Odd* object = pool.acquire();
   EXPECT_DEATH(pool.close(), "in_use == 0");
-  EXPECT_DEATH(pool.release(reinterpret_cast<Odd*>(reinterpret_cast<char*>(object) + 1)),
-               "sizeof");
+  EXPECT_DEATH(pool.release(reinterpret_cast<Odd*>(reinterpret_cast<char*>(object) + 1)), "sizeof");
   Odd stranger{};
   EXPECT_DEATH(pool.release(&stranger), "assertion failed");
   pool.release(object);
