@@ -9,21 +9,21 @@ namespace dmr {
 
 enum class [[nodiscard]] Status : u8 {
   ok,
-  io_error,          // the disk failed, or a sector is lost: EIO
-  no_space,          // no spare block (or no room for a record) is left: ENOSPC
-  read_only,         // the volume was opened or has turned read-only: EROFS
-  again,             // a fixed pool or table is exhausted, try later: EAGAIN
-  no_memory,         // the host gave no memory: ENOMEM
-  invalid,           // an argument is out of range: EINVAL
-  not_found,         // no superblock of ours
-  damaged,           // metadata is damaged and no good copy is left
-  wrong_version,     // made by a newer version, or needs a feature that is not known here
-  wrong_member,      // a device does not belong to this set (UUID, size, identity)
-  member_missing,    // a member of the set is absent and degraded start was not allowed
-  divergent,         // members have been changed apart from each other
-  too_small,         // the device cannot hold the metadata
-  timed_out,         // a named limit was reached
-  closed,            // the volume is stopping
+  io_error,        // the disk failed, or a sector is lost: EIO
+  no_space,        // no spare block (or no room for a record) is left: ENOSPC
+  read_only,       // the volume was opened or has turned read-only: EROFS
+  again,           // a fixed pool or table is exhausted, try later: EAGAIN
+  no_memory,       // the host gave no memory: ENOMEM
+  invalid,         // an argument is out of range: EINVAL
+  not_found,       // no superblock of ours
+  damaged,         // metadata is damaged and no good copy is left
+  wrong_version,   // made by a newer version, or needs a feature that is not known here
+  wrong_member,    // a device does not belong to this set (UUID, size, identity)
+  member_missing,  // a member of the set is absent and degraded start was not allowed
+  divergent,       // members have been changed apart from each other
+  too_small,       // the device cannot hold the metadata
+  timed_out,       // a named limit was reached
+  closed,          // the volume is stopping
 };
 
 // A value or the reason why there is none.

@@ -35,7 +35,7 @@ struct Address {
 
 using Sector = Address<struct SectorTag>;          // 512-byte sector of one device
 using Block = Address<struct BlockTag>;            // block of the volume (and of main)
-using SpareBlock = Address<struct SpareBlockTag>;  // block of a spare, counted from the device's start
+using SpareBlock = Address<struct SpareBlockTag>;  // block of a spare, from the device's start
 
 // A member of the set: 0 is main, 1 to kMaxSpares are spares in superblock order.
 using Member = u8;
@@ -52,12 +52,8 @@ struct LostMask {
   [[nodiscard]] constexpr bool test(u32 sector) const {
     return (((sector < 64) ? low >> sector : high >> (sector - 64)) & 1U) != 0;
   }
-  constexpr void set(u32 sector) {
-    (sector < 64 ? low : high) |= u64{1} << (sector & 63U);
-  }
-  constexpr void clear(u32 sector) {
-    (sector < 64 ? low : high) &= ~(u64{1} << (sector & 63U));
-  }
+  constexpr void set(u32 sector) { (sector < 64 ? low : high) |= u64{1} << (sector & 63U); }
+  constexpr void clear(u32 sector) { (sector < 64 ? low : high) &= ~(u64{1} << (sector & 63U)); }
   // The mask in which the first `sectors` bits are set (1 to 128).
   [[nodiscard]] static constexpr LostMask all(u32 sectors) {
     if (sectors >= 128) return {~u64{0}, ~u64{0}};

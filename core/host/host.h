@@ -51,7 +51,7 @@ struct DeviceIo {
   std::byte* buffer = nullptr;
   Payload* payload = nullptr;
   u64 payload_offset = 0;
-  u64 elapsed_ns = 0;  // result: from submission to completion
+  u64 elapsed_ns = 0;                 // result: from submission to completion
   void (*done)(DeviceIo&) = nullptr;  // set by the engine; the host calls it on the executor
   void* context = nullptr;            // the engine's
   void* host_word[4] = {};            // the host's
@@ -89,7 +89,7 @@ struct Event {
   EventKind kind = EventKind::remapped;
   Member member = kMain;
   IoStatus status = IoStatus::ok;
-  Sector sector;      // of the volume, or of `member` where the kind is about a device
+  Sector sector;  // of the volume, or of `member` where the kind is about a device
   u64 sectors = 0;
 };
 

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Holds the engine's freestanding objects to what a kernel module may contain.
 
@@ -29,7 +28,7 @@ FAULTS = {
         "section .init_array",
     ),
     "large_frame": (
-        "extern void fill(char*);\nvoid fill(char* to) { asm volatile(\"\" : : \"r\"(to) : \"memory\"); }\n"
+        "void big();\n"
         "void big() { char bytes[600]; asm volatile(\"\" : : \"r\"(bytes) : \"memory\"); }\n",
         "stack frame",
     ),

@@ -1,4 +1,3 @@
-#!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Compiles each header of a folder on its own: whoever includes one needs no other before it."""
 
@@ -49,7 +48,8 @@ def main():
         print(f"no headers in {arguments.folder}")
         return 1
     with ThreadPoolExecutor(max_workers=min(2, os.cpu_count() or 1)) as pool:
-        complaints = [text for text in pool.map(lambda h: compile_alone(h, arguments), headers) if text]
+        answers = pool.map(lambda header: compile_alone(header, arguments), headers)
+        complaints = [answer for answer in answers if answer]
     print("\n".join(complaints) or f"{len(headers)} headers compile alone")
     return 1 if complaints else 0
 
