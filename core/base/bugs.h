@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // Deliberate bugs, to prove that the simulator finds them: `if (DMR_BUG(name)) ...` breaks one rule
-// where the code keeps it. Constant false, so nothing of it is compiled, unless the simulator builds
-// the engine with DMR_DELIBERATE_BUGS; then a switch in the simulator turns each on.
+// where the code keeps it. Constant false, so nothing of it is compiled, unless the simulator
+// builds the engine with DMR_DELIBERATE_BUGS; then a switch in the simulator turns each on.
 #pragma once
 
 #include "core/base/types.h"
@@ -10,26 +10,26 @@ namespace dmr {
 
 enum class Bug : u8 {
   // Data path
-  skip_spare_flush,         // a redirected write is committed before its spare was flushed
-  publish_before_commit,    // readers see the new home before it is durable
-  skip_commit,              // a mapping is published and never written down
-  no_second_lookup,         // the home found before the hold is used under it
-  skip_drain,               // a block is moved without waiting for I/O in flight
-  hold_too_late,            // the block is read before requests to it are held
-  reuse_spare_early,        // a freed spare block is given away before its freeing is durable
-  shared_spare_block,       // a spare block serves two blocks
-  lost_mask_dropped,        // a partly lost block is published as whole
-  lost_not_cleared,         // a written sector stays lost
-  neighbours_lost,          // one unreadable sector makes the whole block lost
-  zeros_for_unreadable,     // salvage gives zeros where it could not read
-  fua_dropped_on_retry,     // a retried FUA write goes out without FUA
-  error_class_ignored,      // every error counts as medium
-  no_confirmation,          // an error of the medium marks without a second try
-  return_before_flush,      // home goes back to main before main is flushed
-  skip_flush_of_spare,      // the user's flush leaves spares out
-  flush_error_swallowed,    // a member refused a flush, the caller hears ok
-  first_sector_route,       // the whole request goes where its first sector lives
-  request_lost,             // a request that met a hold is never answered
+  skip_spare_flush,       // a redirected write is committed before its spare was flushed
+  publish_before_commit,  // readers see the new home before it is durable
+  skip_commit,            // a mapping is published and never written down
+  no_second_lookup,       // the home found before the hold is used under it
+  skip_drain,             // a block is moved without waiting for I/O in flight
+  hold_too_late,          // the block is read before requests to it are held
+  reuse_spare_early,      // a freed spare block is given away before its freeing is durable
+  shared_spare_block,     // a spare block serves two blocks
+  lost_mask_dropped,      // a partly lost block is published as whole
+  lost_not_cleared,       // a written sector stays lost
+  neighbours_lost,        // one unreadable sector makes the whole block lost
+  zeros_for_unreadable,   // salvage gives zeros where it could not read
+  fua_dropped_on_retry,   // a retried FUA write goes out without FUA
+  error_class_ignored,    // every error counts as medium
+  no_confirmation,        // an error of the medium marks without a second try
+  return_before_flush,    // home goes back to main before main is flushed
+  skip_flush_of_spare,    // the user's flush leaves spares out
+  flush_error_swallowed,  // a member refused a flush, the caller hears ok
+  first_sector_route,     // the whole request goes where its first sector lives
+  request_lost,           // a request that met a hold is never answered
   // Metadata
   single_journal_copy,      // a journal block is written once
   journal_without_fua,      // a journal block is acknowledged from the cache

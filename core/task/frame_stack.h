@@ -42,6 +42,7 @@ class FrameStack {
   }
 
   [[nodiscard]] std::size_t used() const { return used_; }
+  [[nodiscard]] std::size_t available() const { return size_ - used_; }
   [[nodiscard]] std::size_t high_water() const { return high_water_; }
 
  private:

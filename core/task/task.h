@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Task<T>: a coroutine whose frame comes from its operation's frame stack. T is Status or Result<X>;
-// a frame that did not fit makes the task yield Status::again.
+// Task<T>: a coroutine whose frame comes from its operation's frame stack. T is Status or
+// Result<X>; a frame that did not fit makes the task yield Status::again.
 //
 // A coroutine takes a FrameStack& as its first parameter (after the object, for a member).
 // All other parameters are taken by value or outlive the task.
@@ -71,7 +71,8 @@ class [[nodiscard]] Task {
   struct Awaiter {
     Handle handle;
     [[nodiscard]] bool await_ready() const noexcept { return !handle; }
-    [[nodiscard]] std::coroutine_handle<> await_suspend(std::coroutine_handle<> outer) const noexcept {
+    [[nodiscard]] std::coroutine_handle<> await_suspend(
+        std::coroutine_handle<> outer) const noexcept {
       handle.promise().continuation = outer;
       return handle;
     }

@@ -3,6 +3,8 @@
 // operation resumed.
 #include "core/volume/committer.h"
 
+#include "core/base/bugs.h"
+
 namespace dmr {
 
 Status Committer::open() {
@@ -47,9 +49,9 @@ void Committer::enqueue(CommitEntry& entry) {
   work_.wake_all(state_.executor);
 }
 
-void Committer::request_checkpoint(Ready& done) {
+void Committer::request_checkpoint(Command& command) {
   checkpoint_wanted_ = true;
-  checkpoint_waiters_.push_back(done);
+  checkpoint_commands_.push_back(command);
   work_.wake_all(state_.executor);
 }
 
@@ -75,9 +77,14 @@ Task<Status> Committer::loop(FrameStack& frames) {
     if (retire_wanted_ != 0) (void)co_await retire_members(frames);
     if (!queue_.empty()) (void)co_await commit_some(frames);
     if (checkpoint_wanted_ || state_.store.should_checkpoint()) {
-      last_checkpoint_ = co_await write_checkpoint(frames);
       checkpoint_wanted_ = false;
-      while (Ready* waiter = checkpoint_waiters_.pop_front()) state_.executor.post(*waiter);
+      Fifo<Command> commands = checkpoint_commands_;  // later ones want another
+      checkpoint_commands_ = {};
+      last_checkpoint_ = co_await write_checkpoint(frames);
+      while (Command* command = commands.pop_front()) {
+        command->status = last_checkpoint_;
+        command->done(*command);
+      }
     }
     if (stop_ && queue_.empty() && retire_wanted_ == 0) break;
   }
@@ -96,7 +103,7 @@ Task<Status> Committer::commit_some(FrameStack& frames) {
     members |= entry->flush_members;
   }
   Status status = co_await wait_for_pages(frames, record_count_);
-  if (status == Status::ok && members != 0) {
+  if (status == Status::ok && members != 0 && !DMR_BUG(skip_spare_flush)) {
     (void)co_await flush_spares(frames, members);
     if (flush_failed_ != 0) drop_failed(flush_failed_);
   }
@@ -143,7 +150,7 @@ Task<Status> Committer::flush_spares(FrameStack&, u32 members) {
   co_await IoBatchAwait{state_.host, state_.executor, {flush_batch_, count}};
   for (u32 i = 0; i < count; ++i) {
     const DeviceIo& io = *flush_batch_[i];
-    if (state_.observe(io) == ErrorClass::none) {
+    if (state_.observe(io) == ErrorClass::none || DMR_BUG(flush_error_swallowed)) {
       state_.flush[io.member].covered(flush_token_[io.member]);
       continue;
     }
@@ -175,8 +182,12 @@ Task<Status> Committer::write_journal(FrameStack& frames) {
     const Status room = co_await write_checkpoint(frames);
     if (room != Status::ok) co_return room;
   }
-  const Result<CommitResult> result =
-      co_await state_.store.commit(frames, records_, record_count_);
+  if (DMR_BUG(skip_commit)) {
+    publish();
+    co_return Status::ok;
+  }
+  if (DMR_BUG(publish_before_commit)) publish();
+  const Result<CommitResult> result = co_await state_.store.commit(frames, records_, record_count_);
   notice_member_states();
   if (!result.has_value()) co_return result.status();
   if (*result == CommitResult::unknown) {
@@ -187,7 +198,7 @@ Task<Status> Committer::write_journal(FrameStack& frames) {
     co_return cancelled == Status::ok ? Status::io_error : Status::read_only;
   }
   dirty_ = true;
-  publish();
+  if (!DMR_BUG(publish_before_commit)) publish();
   if (*result == CommitResult::single) {
     const Status second = co_await write_checkpoint(frames);
     if (second != Status::ok) {
@@ -246,7 +257,8 @@ void Committer::publish_mapping(const format::Record& record) {
     if (old.home.member != kMain) {
       const SpareBlock spare = old.home.spare + (block - old.begin);
       const bool stays = home.member == old.home.member && home.spare + done == spare;
-      if (!stays) state_.spares.release(old.home.member, spare, count);
+      if (!stays && !DMR_BUG(reuse_spare_early))
+        state_.spares.release(old.home.member, spare, count);
     }
     done += count;
   }

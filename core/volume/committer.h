@@ -34,8 +34,8 @@ class Committer final : public RecordSource {
   };
   [[nodiscard]] Awaiter commit(CommitEntry& entry) { return Awaiter{*this, entry}; }
 
-  // Writes the map in full; `done` is posted afterwards, last_checkpoint() tells how it went.
-  void request_checkpoint(Ready& done);
+  // Writes the map in full, then ends the command.
+  void request_checkpoint(Command& command);
   // This spare refused a flush: no new data goes there, the others record it.
   void request_retire(Member member);
 
@@ -80,7 +80,7 @@ class Committer final : public RecordSource {
   Signal work_;
   Fifo<CommitEntry> queue_;
   Fifo<CommitEntry> batch_;
-  Fifo<Ready> checkpoint_waiters_;
+  Fifo<Command> checkpoint_commands_;
   DeviceIo flush_io_[kMaxMembers];
   DeviceIo* flush_batch_[kMaxMembers] = {};
   u64 flush_token_[kMaxMembers] = {};

@@ -17,14 +17,15 @@ struct VolumeConfig {
   u32 buffers = 8;          // 64 KiB each
   u32 frame_bytes = 16384;  // coroutine frames of one operation, for its whole nesting
 
-  u32 read_attempts = 3;    // per sector, after the request itself has failed
-  u32 write_attempts = 2;   // per block, likewise
-  u32 spare_attempts = 8;   // spare blocks tried for one block before the write fails
-  u32 probes = 3;           // spread addresses that must fail before a breaker opens
+  u32 read_attempts = 3;   // per sector, after the request itself has failed
+  u32 write_attempts = 2;  // per block, likewise
+  u32 spare_attempts = 8;  // spare blocks tried for one block before the write fails
+  u32 probes = 3;          // spread addresses that must fail before a breaker opens
   u64 recover_deadline_ns = 30 * kSecond;  // a reader waits at most this long for salvage
-  u64 device_timeout_ns = 30 * kSecond;    // of the devices: a failure slower than half is no medium error
-  u64 breaker_rest_ns = 5 * kSecond;       // an open breaker does not probe again before
-  u64 page_wait_ns = 5 * kSecond;          // a commit waits this long for index memory, then fails
+  u64 device_timeout_ns =
+      30 * kSecond;  // of the devices: a failure slower than half is no medium error
+  u64 breaker_rest_ns = 5 * kSecond;  // an open breaker does not probe again before
+  u64 page_wait_ns = 5 * kSecond;     // a commit waits this long for index memory, then fails
 };
 
 }  // namespace dmr

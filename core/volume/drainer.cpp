@@ -2,6 +2,8 @@
 // Holding a range and draining what was routed to it.
 #include "core/volume/drainer.h"
 
+#include "core/base/bugs.h"
+
 namespace dmr {
 
 Task<Result<HoldId>> place_hold(FrameStack&, VolumeState& state, Block begin, u32 blocks) {
@@ -14,8 +16,9 @@ Task<Result<HoldId>> place_hold(FrameStack&, VolumeState& state, Block begin, u3
 }
 
 Task<Result<HoldId>> hold_blocks(FrameStack& frames, VolumeState& state, Block begin, u32 blocks) {
+  if (DMR_BUG(hold_too_late)) co_await DrainAwait{state, Epochs::hashes_of(begin, blocks)};
   const Result<HoldId> hold = co_await place_hold(frames, state, begin, blocks);
-  if (!hold.has_value()) co_return hold;
+  if (!hold.has_value() || DMR_BUG(skip_drain) || DMR_BUG(hold_too_late)) co_return hold;
   co_await DrainAwait{state, Epochs::hashes_of(begin, blocks)};
   co_return hold;
 }

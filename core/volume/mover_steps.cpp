@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // What mark and forget do with one step: consecutive blocks that are locked, held and drained.
+#include "core/base/bugs.h"
 #include "core/volume/mover.h"
 
 namespace dmr {
@@ -35,8 +36,7 @@ Task<Status> Mover::mark_run(FrameStack& frames, Command& command, Run run) {
   u32 done = 0;
   Status status = co_await read_run(frames, kMain, run, buffer_->bytes);
   while (status == Status::ok && done < blocks) {
-    const Result<u32> moved =
-        co_await copy_to_spare(frames, run.begin + done, blocks - done, done);
+    const Result<u32> moved = co_await copy_to_spare(frames, run.begin + done, blocks - done, done);
     status = moved.status();
     if (!moved.has_value()) break;
     done += *moved;
@@ -87,8 +87,8 @@ Task<Status> Mover::mark_block(FrameStack& frames, Command& command, Block block
   Status status = co_await salvage(frames, state_, confirmer_, tools_, block, home, wanted);
   const LostMask lost = tools_.unreadable;
   if (status == Status::ok) {
-    status = co_await move_block(frames, state_, confirmer_, tools_, changes_, block, home, lost,
-                                 false);
+    status =
+        co_await move_block(frames, state_, confirmer_, tools_, changes_, block, home, lost, false);
   }
   if (status != Status::ok) {
     ++command.blocks_unchanged;
@@ -132,6 +132,9 @@ Task<Status> Mover::forget_step(FrameStack& frames, Command& command, Block begi
     home.lost = run.home.lost;
     home.mask = run.home.mask;
     changes_.add(mapping_record(run.begin, static_cast<u32>(run.length), home));
+    if (DMR_BUG(reuse_spare_early)) {
+      state_.spares.release(run.home.member, run.home.spare, run.length);
+    }
     command.blocks_changed += run.length;
     state_.counters.returned_blocks += run.length;
     state_.tell(EventKind::returned, run.home.member, state_.geometry.first_sector(run.begin),
@@ -156,9 +159,11 @@ Task<Status> Mover::copy_home(FrameStack& frames, Run run, LostMask lost) {
           buffer_->bytes);
   (void)co_await run_io(state_, io);
   if (state_.observe(io) != ErrorClass::none) co_return Status::io_error;
-  prepare(io, IoOp::flush, {kMain, Sector(0), 0}, nullptr);
-  (void)co_await run_io(state_, io);
-  if (state_.observe(io) != ErrorClass::none) co_return Status::io_error;
+  if (!DMR_BUG(return_before_flush)) {
+    prepare(io, IoOp::flush, {kMain, Sector(0), 0}, nullptr);
+    (void)co_await run_io(state_, io);
+    if (state_.observe(io) != ErrorClass::none) co_return Status::io_error;
+  }
   status = co_await read_run(frames, kMain, run, second_buffer_->bytes);
   if (status != Status::ok) co_return status;
   const std::size_t bytes = std::size_t{sectors} << kSectorShift;

@@ -2,6 +2,8 @@
 // New homes on spares.
 #include "core/volume/placement.h"
 
+#include "core/base/bugs.h"
+
 namespace dmr {
 
 void Changes::add(const format::Record& record) {
@@ -44,14 +46,15 @@ Task<Result<SpareExtent>> place_on_spare(FrameStack& frames, VolumeState& state,
     (void)co_await run_io(state, io);
     const ErrorClass error = state.observe(io);
     if (error == ErrorClass::none) {
+      if (DMR_BUG(shared_spare_block)) state.spares.release(extent->member, extent->begin, 1);
       changes.flush_members |= 1U << extent->member;
       co_return extent;
     }
     // Until the next open nobody gets this block: the refused write may still arrive there.
     if (!may_mark(error)) continue;
-    const Status place_is_bad = co_await confirmer.confirm(frames, extent->member, Direction::write,
-                                                           state.host.now_ns());
-    if (place_is_bad == Status::ok) {
+    const Status place_is_bad =
+        co_await confirmer.confirm(frames, extent->member, Direction::write, state.host.now_ns());
+    if (place_is_bad == Status::ok && !DMR_BUG(bad_spare_forgotten)) {
       changes.add(bad_spare_record(extent->member, extent->begin, 1));
     }
   }
@@ -61,6 +64,7 @@ Task<Result<SpareExtent>> place_on_spare(FrameStack& frames, VolumeState& state,
 Task<Status> move_block(FrameStack& frames, VolumeState& state, Confirmer& confirmer, Tools& tools,
                         Changes& changes, Block block, Home old, LostMask lost, bool refused) {
   const u32 sectors = state.geometry.sectors_in(block);
+  if (DMR_BUG(lost_mask_dropped)) lost = {};
   Home home;  // nothing left to keep: lost in place, no spare block is spent on it
   if (!(lost == LostMask::all(sectors))) {
     // What is lost is masked for ever; zeros rather than leftovers lie under the mask.

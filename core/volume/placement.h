@@ -8,7 +8,8 @@
 
 namespace dmr {
 
-// Where the bytes of a write come from: a buffer of the engine, or a caller's payload (null: zeros).
+// Where the bytes of a write come from: a buffer of the engine, or a caller's payload (null:
+// zeros).
 struct Source {
   std::byte* buffer = nullptr;
   Payload* payload = nullptr;

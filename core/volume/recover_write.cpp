@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // A write that failed, or meets lost sectors: each block is tried again where it lives; what main
 // refuses for good goes to a spare, data first, then the mapping, then the answer.
+#include "core/base/bugs.h"
 #include "core/volume/recovery.h"
 
 namespace dmr {
@@ -46,18 +47,17 @@ Task<Status> Recovery::recover_write(FrameStack& frames, WorkItem& item, Span sp
 }
 
 Task<Status> Recovery::write_block(FrameStack& frames, WorkItem& item, BlockPart part) {
-  const Home home = home_of(state_, part.block);
+  const Home home = DMR_BUG(no_second_lookup) ? item.early_home : home_of(state_, part.block);
   const LostMask wanted = bits_of(part.first, part.sectors);
   const LostMask lost = lost_in(state_, home, part.block);
   const bool heals = !(lost & wanted).none();
   const auto policy = static_cast<format::Policy>(state_.store.superblock().policy);
-  const bool in_place = home.member == kMain
-                            ? !heals || policy == format::Policy::rewrite
-                            : state_.takes_data(home.member);
+  const bool in_place = home.member == kMain ? !heals || policy == format::Policy::rewrite
+                                             : state_.takes_data(home.member);
   bool refused = false;
   if (in_place) {
     const Status status = co_await write_in_place(frames, item, part, home, heals);
-    if (status == Status::ok && heals) {
+    if (status == Status::ok && heals && !DMR_BUG(lost_not_cleared)) {
       const Home healed = with_lost(state_, home, part.block, without(lost, wanted));
       item.changes.add(mapping_record(part.block, 1, healed));
       // The mark may go only when the data is durable: main's was flushed by verify().
@@ -80,7 +80,7 @@ Task<Status> Recovery::write_in_place(FrameStack& frames, WorkItem& item, BlockP
     prepare(io, IoOp::write, place_of(state_, home, part.block, part.first, part.sectors), nullptr);
     io.payload = source.payload;
     io.payload_offset = source.payload_offset;
-    io.fua = item.fua;
+    io.fua = item.fua && !DMR_BUG(fua_dropped_on_retry);
     (void)co_await run_io(state_, io);
     error = state_.observe(io);
     if (error == ErrorClass::none) {
@@ -95,8 +95,8 @@ Task<Status> Recovery::write_in_place(FrameStack& frames, WorkItem& item, BlockP
     tell_device_error(item, part.begin, home.member);
     co_return Status::io_error;
   }
-  const Status place_is_bad = co_await confirmer_.confirm(frames, home.member, Direction::write,
-                                                          item.tools.failed_at_ns);
+  const Status place_is_bad =
+      co_await confirmer_.confirm(frames, home.member, Direction::write, item.tools.failed_at_ns);
   if (place_is_bad == Status::ok) co_return Status::not_found;
   tell_device_error(item, part.begin, home.member);
   co_return Status::io_error;

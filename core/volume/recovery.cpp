@@ -41,6 +41,9 @@ Task<Status> Recovery::serve_span(FrameStack& frames, WorkItem& item, Span span)
   }
   const Block first = state_.geometry.block_of(span.begin);
   const Block last = state_.geometry.block_of(span.begin + span.sectors - 1);
+#ifdef DMR_DELIBERATE_BUGS
+  item.early_home = home_of(state_, first);
+#endif
   const Result<HoldId> hold =
       co_await hold_blocks(frames, state_, first, static_cast<u32>(last - first) + 1);
   if (!hold.has_value()) co_return hold.status();
@@ -58,9 +61,9 @@ Task<Status> Recovery::pass_through(FrameStack&, WorkItem& item, Span span) {
     // The lock keeps everybody else from holding a block of this range.
     const Route route = state_.index.route(at, static_cast<u32>(end - at));
     DMR_ASSERT(route.kind != RouteKind::held);
-    const bool on_device = route.kind == RouteKind::device && state_.readable(route.member) &&
-                           (item.op == IoOp::read || route.member == kMain ||
-                            state_.takes_data(route.member));
+    const bool on_device =
+        route.kind == RouteKind::device && state_.readable(route.member) &&
+        (item.op == IoOp::read || route.member == kMain || state_.takes_data(route.member));
     if (item.op == IoOp::discard) {
       if (on_device && route.member == kMain) {
         prepare(io, IoOp::discard, {kMain, route.sector, route.sectors}, nullptr);

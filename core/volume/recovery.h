@@ -33,9 +33,9 @@ class Recovery {
   };
   struct BlockPart {
     Block block;
-    u32 first = 0;    // sector in the block
+    u32 first = 0;  // sector in the block
     u32 sectors = 0;
-    Sector begin;     // of the volume
+    Sector begin;  // of the volume
   };
 
   Task<Status> serve_span(FrameStack& frames, WorkItem& item, Span span);

@@ -14,18 +14,18 @@ namespace dmr {
 // a held range, or writes a lost sector. `done` is called on the executor, once.
 struct Request {
   Request* next = nullptr;
-  IoOp op = IoOp::read;            // read, write, write_zeroes or discard
+  IoOp op = IoOp::read;  // read, write, write_zeroes or discard
   bool fua = false;
-  IoStatus error = IoStatus::ok;   // how the device I/O failed; ok when none was tried
-  u64 elapsed_ns = 0;              // how long that I/O took
-  Sector sector;                   // of the volume, in whole logical blocks of main
-  u32 sectors = 0;                 // 1 to kMaxRequestSectors
-  Payload* payload = nullptr;      // data; none with write_zeroes and discard
+  IoStatus error = IoStatus::ok;  // how the device I/O failed; ok when none was tried
+  u64 elapsed_ns = 0;             // how long that I/O took
+  Sector sector;                  // of the volume, in whole logical blocks of main
+  u32 sectors = 0;                // 1 to kMaxRequestSectors
+  Payload* payload = nullptr;     // data; none with write_zeroes and discard
   u64 payload_offset = 0;
-  Status status = Status::ok;      // result
-  Sector bad_sector;               // result of a failed read or write: the first that failed
+  Status status = Status::ok;  // result
+  Sector bad_sector;           // result of a failed read or write: the first that failed
   void (*done)(Request&) = nullptr;
-  void* context = nullptr;         // the host's
+  void* context = nullptr;  // the host's
 };
 
 // A host cuts larger requests.

@@ -2,6 +2,8 @@
 // Salvage of one block: whole spans first, then the disk's own logical blocks, a few times each.
 #include "core/volume/salvage.h"
 
+#include "core/base/bugs.h"
+
 namespace dmr {
 namespace {
 
@@ -19,6 +21,11 @@ Task<Status> read_unit(FrameStack&, VolumeState& state, Tools& tools, IoPlace pl
     if (error == ErrorClass::device) co_return Status::io_error;
     const bool last = attempt + 1 == state.config.read_attempts;
     if (last && !may_mark(error)) co_return Status::io_error;
+  }
+  if (DMR_BUG(zeros_for_unreadable)) {
+    __builtin_memset(tools.buffer->bytes + std::size_t{first} * kSectorBytes, 0,
+                     std::size_t{place.sectors} * kSectorBytes);
+    co_return Status::ok;
   }
   tools.unreadable = tools.unreadable | bits_of(first, place.sectors);
   co_return Status::ok;
@@ -58,6 +65,7 @@ Task<Status> salvage(FrameStack& frames, VolumeState& state, Confirmer& confirme
     if (status != Status::ok) co_return status;
   }
   if (tools.unreadable.none()) co_return Status::ok;
+  if (DMR_BUG(neighbours_lost)) tools.unreadable = wanted;
   // Only a success after the last failure proves that the device was there all the time.
   co_return co_await confirmer.confirm(frames, home.member, Direction::read, state.host.now_ns());
 }

@@ -16,7 +16,8 @@ namespace dmr {
 Task<Status> salvage(FrameStack& frames, VolumeState& state, Confirmer& confirmer, Tools& tools,
                      Block block, Home home, LostMask wanted);
 
-// The first run of set bits in `mask` at or after `from`, below `limit`; count 0 when there is none.
+// The first run of set bits in `mask` at or after `from`, below `limit`; count 0 when there is
+// none.
 struct SectorSpan {
   u32 first = 0;
   u32 count = 0;

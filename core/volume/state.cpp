@@ -2,12 +2,15 @@
 // Bookkeeping that all parts of a volume share: errors by class, homes of single blocks, records.
 #include "core/volume/state.h"
 
+#include "core/base/bugs.h"
+
 namespace dmr {
 
 ErrorClass VolumeState::observe(const DeviceIo& io) {
   DMR_ASSERT(io.member < members);
   const Direction direction = io.op == IoOp::read ? Direction::read : Direction::write;
   const ErrorClass error = classify(io.status, io.elapsed_ns, config.device_timeout_ns);
+  if (DMR_BUG(error_class_ignored) && error != ErrorClass::none) return ErrorClass::medium;
   ++counters.errors[io.member][static_cast<u32>(direction)][static_cast<u32>(error)];
   if (error == ErrorClass::none) {
     breakers[io.member].succeeded(direction, host.now_ns());

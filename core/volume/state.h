@@ -25,8 +25,7 @@ struct alignas(64) FlushState {
 
   void covered(u64 token) {
     u64 seen = flushed.load(std::memory_order_relaxed);
-    while (seen < token &&
-           !flushed.compare_exchange_weak(seen, token, std::memory_order_acq_rel)) {
+    while (seen < token && !flushed.compare_exchange_weak(seen, token, std::memory_order_acq_rel)) {
     }
   }
 };
@@ -83,14 +82,12 @@ struct VolumeState {
     const format::MemberState s = state_of(m);
     return s == format::MemberState::live || s == format::MemberState::failed;
   }
-  [[nodiscard]] bool takes_data(Member m) const {
-    return state_of(m) == format::MemberState::live;
-  }
+  [[nodiscard]] bool takes_data(Member m) const { return state_of(m) == format::MemberState::live; }
 
   void tell(EventKind kind, Member member, Sector sector, u64 sectors,
             IoStatus status = IoStatus::ok) const {
-    host.event(Event{.kind = kind, .member = member, .status = status, .sector = sector,
-                     .sectors = sectors});
+    host.event(Event{
+        .kind = kind, .member = member, .status = status, .sector = sector, .sectors = sectors});
   }
 
   // Books the answer of one device I/O and says what kind of error it was.

@@ -29,19 +29,19 @@ struct VolumeStats {
   u64 remapped_blocks = 0;  // whose home is on a spare
   u64 lost_sectors = 0;
   u64 runs = 0;
-  u64 weak_blocks = 0;      // wait to be moved
+  u64 weak_blocks = 0;  // wait to be moved
   u64 index_bytes = 0;
-  u64 recovered_reads = 0;  // failed reads that were answered with data in the end
-  u64 failed_reads = 0;     // ... that were answered with an error
+  u64 recovered_reads = 0;    // failed reads that were answered with data in the end
+  u64 failed_reads = 0;       // ... that were answered with an error
   u64 redirected_writes = 0;  // blocks whose write went to a spare
   u64 retried_writes = 0;     // blocks that main took at the second try
   u64 failed_writes = 0;
   u64 relocated_blocks = 0;
   u64 returned_blocks = 0;
-  u64 held_requests = 0;    // that waited for a range being moved
+  u64 held_requests = 0;  // that waited for a range being moved
   u64 commits = 0;
   u64 commit_records = 0;
-  u64 commit_flushes = 0;   // flushes of spares for commits
+  u64 commit_flushes = 0;  // flushes of spares for commits
   u64 checkpoints = 0;
   PoolCounters health_records;
   PoolCounters io_contexts;

@@ -55,9 +55,9 @@ inline constexpr u32 kMaxSpareAttempts = 8;
 struct Tools {
   IoBuffer* buffer = nullptr;  // null when the operation was sure not to need one
   DeviceIo* io[2] = {};
-  LostMask unreadable;         // result of a salvage
-  bool retried = false;        // result of a salvage: something was read only at a later try
-  u64 failed_at_ns = 0;        // when the operation first saw its error
+  LostMask unreadable;   // result of a salvage
+  bool retried = false;  // result of a salvage: something was read only at a later try
+  u64 failed_at_ns = 0;  // when the operation first saw its error
 };
 
 struct WorkItem {
@@ -75,6 +75,11 @@ struct WorkItem {
   CommitEntry commit;
   format::Record records[kItemRecords];
   Changes changes;
+#ifdef DMR_DELIBERATE_BUGS
+  Home early_home;
+#else
+  static constexpr Home early_home{};
+#endif
   bool failed = false;        // device I/O of the request has failed: recover, do not just repeat
   bool payload_busy = false;  // device I/O uses the payload: not even a deadline may answer now
   Ready finished;

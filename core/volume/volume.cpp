@@ -1,0 +1,258 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The volume's face: admission of slow requests, commands, timers, flushes, statistics.
+#include "core/volume/volume.h"
+
+namespace dmr {
+
+Volume::Volume(Host& host, const VolumeConfig& config)
+    : state_(host, config),
+      confirmer_(state_),
+      committer_(state_),
+      mover_(state_, confirmer_, committer_),
+      recovery_(state_, confirmer_, committer_, mover_) {}
+
+Volume::~Volume() { DMR_ASSERT(!running_ && !life_.has_value()); }
+
+void Volume::reject(Request& request, Status status) {
+  request.status = status;
+  request.bad_sector = request.sector;
+  request.done(request);
+}
+
+void Volume::submit(Request& request) {
+  const bool writes = request.op == IoOp::write || request.op == IoOp::write_zeroes;
+  if (!running_ || state_.closing) return reject(request, Status::closed);
+  if (request.op == IoOp::flush || request.sectors > kMaxRequestSectors ||
+      !state_.geometry.contains(request.sector, request.sectors)) {
+    return reject(request, Status::invalid);
+  }
+  if (writes && !writable()) return reject(request, Status::read_only);
+  if (request.error == IoStatus::ok) {
+    ++state_.counters.held_requests;
+    if (DMR_BUG(request_lost)) return;
+  }
+  waiting_.push_back(request);
+  schedule_admission();
+}
+
+// Operations start from the executor, never inside their submitter.
+void Volume::schedule_admission() {
+  if (admission_posted_) return;
+  admission_posted_ = true;
+  admission_.context = this;
+  admission_.run = [](Ready& node) {
+    auto* self = static_cast<Volume*>(node.context);
+    self->admission_posted_ = false;
+    self->admit();
+  };
+  state_.executor.post(admission_);
+}
+
+// Reads are salvaged through a buffer, and so is the rest of a block that is written in part.
+bool Volume::needs_buffer(const Request& request) const {
+  if (request.op == IoOp::read) return true;
+  if (request.op == IoOp::discard) return false;
+  if (superblock().policy == static_cast<u8>(format::Policy::rewrite)) return true;
+  const Sector end = request.sector + request.sectors;
+  const bool end_aligned =
+      state_.geometry.sector_in_block(end) == 0 || end.value == state_.geometry.volume_sectors;
+  return state_.geometry.sector_in_block(request.sector) != 0 || !end_aligned;
+}
+
+// In order of arrival, each with all that it will ever need, or not at all.
+void Volume::admit() {
+  while (Request* request = waiting_.front()) {
+    const bool buffer = needs_buffer(*request);
+    if (state_.work_items.available() == 0 || state_.io_contexts.available() < 2 ||
+        (buffer && state_.buffers.available() == 0)) {
+      // Whoever is under way will finish, and call again. The pool counts that somebody waited.
+      if (state_.work_items.available() == 0) (void)state_.work_items.acquire();
+      if (buffer && state_.buffers.available() == 0) (void)state_.buffers.acquire();
+      return;
+    }
+    DMR_ASSERT(waiting_.pop_front() == request);
+    start_item(*request, buffer);
+  }
+}
+
+void Volume::start_item(Request& request, bool buffer) {
+  WorkItem* item = state_.work_items.acquire();
+  DMR_ASSERT(item != nullptr);
+  const u32 number = state_.work_items.index_of(item);
+  item->frames.init(state_.host, item_memory_ + std::size_t{number} * state_.config.frame_bytes,
+                    state_.config.frame_bytes);
+  for (DeviceIo*& io : item->tools.io) {
+    io = state_.io_contexts.acquire();
+    DMR_ASSERT(io != nullptr);
+  }
+  if (buffer) {
+    item->tools.buffer = state_.buffers.acquire();
+    DMR_ASSERT(item->tools.buffer != nullptr);
+  }
+  const u64 now = state_.host.now_ns();
+  item->request = &request;
+  item->op = request.op;
+  item->fua = request.fua;
+  item->sectors = request.sectors;
+  item->bad_sector = request.sector;
+  item->failed = request.error != IoStatus::ok;
+  item->medium_suspect =
+      may_mark(classify(request.error, request.elapsed_ns, state_.config.device_timeout_ns));
+  item->tools.failed_at_ns = now;
+  item->deadline_ns = now + state_.config.recover_deadline_ns;
+  item->changes = Changes{item->records, kItemRecords, 0, 0};
+  if (request.op == IoOp::read) state_.host.wake_at(item->deadline_ns);
+  active_.push_back(*item);
+  item->owner = this;
+  item->finished.context = item;
+  item->finished.run = [](Ready& node) {
+    auto* ended = static_cast<WorkItem*>(node.context);
+    static_cast<Volume*>(ended->owner)->finish_item(*ended);
+  };
+  item->root.emplace(recovery_.serve(item->frames, *item));
+  DMR_ASSERT(item->root->has_frame());
+  item->root->start(state_.executor, item->finished);
+}
+
+void Volume::finish_item(WorkItem& item) {
+  DMR_ASSERT(item.request == nullptr);
+  item.root.reset();
+  DMR_ASSERT(item.frames.used() == 0);
+  DMR_ASSERT(active_.remove(item));
+  for (DeviceIo* io : item.tools.io) state_.io_contexts.release(io);
+  if (item.tools.buffer != nullptr) state_.buffers.release(item.tools.buffer);
+  state_.work_items.release(&item);
+  if (!waiting_.empty()) schedule_admission();
+  if (active_.empty() && waiting_.empty()) quiet_.wake_all(state_.executor);
+}
+
+void Volume::command(Command& command) {
+  command.status = Status::ok;
+  if (!running_ || state_.closing) {
+    command.status = Status::closed;
+  } else if (!writable()) {
+    command.status = Status::read_only;
+  } else if (command.kind == CommandKind::checkpoint) {
+    return committer_.request_checkpoint(command);
+  }
+  for (const SectorRange& range : command.ranges) {
+    if (command.status != Status::ok) break;
+    if (!state_.geometry.contains(range.begin, range.sectors)) {
+      command.status = Status::invalid;
+      command.bad_sector = range.begin;
+    }
+  }
+  if (command.status != Status::ok) return command.done(command);
+  mover_.submit(command);
+}
+
+void Volume::on_timer() {
+  if (!running_) return;
+  const u64 now = state_.host.now_ns();
+  u64 next = ~u64{0};
+  for (WorkItem* item = active_.front(); item != nullptr; item = item->next) {
+    if (item->request == nullptr || item->op != IoOp::read) continue;
+    if (item->deadline_ns <= now && !item->payload_busy) {
+      // The reader has waited long enough; the salvage goes on behind.
+      recovery_.answer(*item, Status::io_error, item->bad_sector);
+      continue;
+    }
+    const u64 due = item->deadline_ns > now ? item->deadline_ns : now + 100 * kMillisecond;
+    if (due < next) next = due;
+  }
+  state_.pages_arrived.wake_all(state_.executor);
+  if (next != ~u64{0}) state_.host.wake_at(next);
+}
+
+void Volume::give_page(void* page) {
+  state_.index.give_page(page);
+  state_.pages_arrived.wake_all(state_.executor);
+}
+
+void Volume::flush_failed(Member member, IoStatus status) {
+  if (!running_ || state_.closing) return;
+  state_.tell(EventKind::flush_failed, member, Sector(0), 0, status);
+  if (member != kMain) committer_.request_retire(member);
+}
+
+Route Volume::by_member_state(Route found, bool write) const {
+  if (found.kind != RouteKind::device) return found;
+  if (!state_.readable(found.member)) {
+    found.kind = RouteKind::gone;
+  } else if (write && !state_.takes_data(found.member)) {
+    found.kind = RouteKind::slow;
+  }
+  return found;
+}
+
+void Volume::route_batch(std::span<const Extent> extents, u32 writes, std::span<Route> out) const {
+  state_.index.route_batch(extents, out);
+  for (std::size_t i = 0; i < extents.size(); ++i) {
+    if (out[i].member == kMain) [[likely]]
+      continue;
+    out[i] = by_member_state(out[i], ((writes >> i) & 1U) != 0);
+  }
+}
+
+FlushTicket Volume::flush_begin() const {
+  FlushTicket ticket;
+  ticket.members = 1U << kMain;
+  for (Member m = 1; m < state_.members; ++m) {
+    if (!state_.takes_data(m) || DMR_BUG(skip_flush_of_spare)) continue;
+    // `flushed` first: were it read last, a flush that ended in between could hide a newer write.
+    const u64 flushed = state_.flush[m].flushed.load(std::memory_order_acquire);
+    ticket.token[m] = state_.flush[m].written.load(std::memory_order_acquire);
+    if (ticket.token[m] > flushed) ticket.members |= 1U << m;
+  }
+  return ticket;
+}
+
+VolumeStats Volume::stats() const {
+  VolumeStats s;
+  const SlowCounters& c = state_.counters;
+  const StoreCounters& store = state_.store.counters();
+  s.writable = writable();
+  s.read_only_by_failure = state_.failed_read_only;
+  s.volume_sectors = state_.geometry.volume_sectors;
+  s.block_sectors = state_.geometry.block_sectors;
+  s.remapped_blocks = state_.index.counters().remapped_blocks;
+  s.lost_sectors = state_.index.counters().lost_sectors;
+  s.runs = state_.index.counters().runs;
+  s.weak_blocks = mover_.weak_blocks();
+  s.index_bytes = state_.index.bytes_used();
+  s.recovered_reads = c.recovered_reads;
+  s.failed_reads = c.failed_reads;
+  s.redirected_writes = c.redirected_writes;
+  s.retried_writes = c.retried_writes;
+  s.failed_writes = c.failed_writes;
+  s.relocated_blocks = c.relocated_blocks;
+  s.returned_blocks = c.returned_blocks;
+  s.held_requests = c.held_requests;
+  s.commits = store.commits;
+  s.commit_records = store.commit_records;
+  s.commit_flushes = c.commit_flushes;
+  s.checkpoints = store.checkpoints;
+  s.health_records = state_.health_records.counters();
+  s.io_contexts = state_.io_contexts.counters();
+  s.work_items = state_.work_items.counters();
+  s.buffers = state_.buffers.counters();
+  s.members = state_.members;
+  for (Member m = 0; m < state_.members; ++m) {
+    MemberStats& member = s.member[m];
+    member.state = state_.state_of(m);
+    member.breaker_open = state_.breakers[m].open();
+    member.sectors = superblock().member[m].sectors;
+    for (u32 d = 0; d < 2; ++d) {
+      for (u32 e = 0; e < kErrorClasses; ++e) member.errors[d][e] = c.errors[m][d][e];
+    }
+    if (m == kMain || member.state == format::MemberState::absent) continue;
+    const SpareAllocator::Counters& blocks = state_.spares.counters(m);
+    member.data_blocks = blocks.total;
+    member.used_blocks = blocks.used;
+    member.free_blocks = blocks.free;
+    member.bad_blocks = blocks.bad;
+  }
+  return s;
+}
+
+}  // namespace dmr

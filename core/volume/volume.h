@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// A volume: the engine as its hosts see it. Lookups from any thread, everything else on the one
+// executor. docs/architecture.md shows how a request travels; the host's duties are at route().
+#pragma once
+
+#include "core/base/bugs.h"
+#include "core/volume/committer.h"
+#include "core/volume/confirmer.h"
+#include "core/volume/mover.h"
+#include "core/volume/recovery.h"
+#include "core/volume/stats.h"
+
+namespace dmr {
+
+// Which members a FLUSH must reach: bit m of `members`. Spares without new data are left out.
+struct FlushTicket {
+  u32 members = 0;
+  u64 token[kMaxMembers] = {};
+};
+
+class Volume {
+ public:
+  struct Open {
+    LoadRequest load;
+    bool read_only = false;           // nothing is ever written to any member
+    FindingSink* findings = nullptr;  // told of everything that was wrong; may be null
+    Status status = Status::ok;
+    void (*done)(Open&) = nullptr;
+    void* context = nullptr;
+  };
+  struct Close {
+    Status status = Status::ok;  // of the last checkpoint; the journal has all when it failed
+    void (*done)(Close&) = nullptr;
+    void* context = nullptr;
+  };
+
+  Volume(Host& host, const VolumeConfig& config);
+  Volume(const Volume&) = delete;
+  Volume& operator=(const Volume&) = delete;
+  ~Volume();
+
+  // ---- Executor only ----
+
+  // Reads the metadata, repairs and reports what was damaged, and starts the volume. While it runs
+  // Host::request_pages must give the pages before it returns. After a failure the object is as
+  // new.
+  void open(Open& open);
+  // Finishes what was submitted, writes a checkpoint, releases all memory. Nothing routes any more,
+  // and no new request may be submitted.
+  void close(Close& close);
+
+  // Runs what is ready; true: there is more, call again. After each completion and each call below.
+  bool run() { return state_.executor.run(); }
+  void submit(Request& request);
+  void command(Command& command);
+  void on_timer();
+  // A request left its epoch slot while drain_pending(slot).
+  void check_drains() { state_.epochs.poll(state_.host); }
+  void give_page(void* page);
+  // A spare refused a flush or a FUA write of the hot path. The caller's request has failed; from
+  // now on the spare takes no data.
+  void flush_failed(Member member, IoStatus status);
+
+  [[nodiscard]] VolumeStats stats() const;
+  [[nodiscard]] bool next_run(Index::Cursor& cursor, Run& run) const {
+    return state_.index.next(cursor, run);
+  }
+  [[nodiscard]] const format::Superblock& superblock() const { return state_.store.superblock(); }
+  [[nodiscard]] const Geometry& geometry() const { return state_.geometry; }
+  [[nodiscard]] u32 unit_sectors() const { return state_.unit_sectors; }
+  [[nodiscard]] const SpareLayout& layout(Member member) const {
+    return state_.store.layout(member);
+  }
+
+  // ---- Any thread, between open and close; lookups inside a read section of the host ----
+
+  // Where a request goes. The host, for each piece:
+  //   begin read section; count itself into epoch_slot(sector); route(); end read section
+  //   read:  device -> I/O. lost, gone -> EIO at this sector. held -> submit().
+  //   write, write_zeroes: device -> I/O. Anything else -> submit().
+  //   discard: device on main -> I/O whose error is ignored. held -> submit(). Others: done.
+  //   When the device I/O has completed, or none was started: leave the slot (in a read section),
+  //   and when drain_pending(slot) have the executor call check_drains().
+  //   An I/O that failed: leave first, then submit() with the error.
+  //   A write to a spare that succeeded: spare_written() before it is acknowledged.
+  [[nodiscard]] u32 epoch_slot(Sector sector) const { return state_.epochs.slot_of(sector); }
+  [[nodiscard]] bool drain_pending(u32 slot) const { return state_.epochs.drain_pending(slot); }
+  [[nodiscard]] Route route(Sector sector, u32 sectors, bool write) const {
+    Route found = state_.index.route(sector, sectors);
+    if (DMR_BUG(first_sector_route)) found.sectors = sectors;
+    if (found.member == kMain) [[likely]]
+      return found;
+    return by_member_state(found, write);
+  }
+  // Up to kRouteBatch extents at once; bit i of `writes` says that extent i is written.
+  void route_batch(std::span<const Extent> extents, u32 writes, std::span<Route> out) const;
+  [[nodiscard]] bool writable() const { return state_.writable.load(std::memory_order_acquire); }
+
+  // FLUSH: every member of the ticket is flushed. Main refuses: EIO. A spare refuses: EIO and
+  // flush_failed() on the executor. Each that succeeded: flush_member_ok().
+  [[nodiscard]] FlushTicket flush_begin() const;
+  void flush_member_ok(const FlushTicket& ticket, Member member) {
+    state_.flush[member].covered(ticket.token[member]);
+  }
+  void spare_written(Member member) {
+    state_.flush[member].written.fetch_add(1, std::memory_order_release);
+  }
+
+ private:
+  static constexpr std::size_t kLifeFrameBytes = 16384;
+
+  Task<Status> open_task(FrameStack& frames);
+  Task<Status> close_task(FrameStack& frames);
+  Status open_parts();
+  Status adopt(FindingSink* findings);
+  Status claim_homes(FindingSink* findings);
+  void release_parts();
+  void start_life(Task<Status>&& task, void (*ended)(Ready&));
+  void admit();
+  void schedule_admission();
+  [[nodiscard]] bool needs_buffer(const Request& request) const;
+  void start_item(Request& request, bool buffer);
+  void finish_item(WorkItem& item);
+  [[nodiscard]] Route by_member_state(Route found, bool write) const;
+  static void reject(Request& request, Status status);
+
+  VolumeState state_;
+  Confirmer confirmer_;
+  Committer committer_;
+  Mover mover_;
+  Recovery recovery_;
+
+  std::byte* life_memory_ = nullptr;
+  FrameStack life_frames_;
+  std::optional<Task<Status>> life_;
+  Ready life_ended_;
+  Open* open_ = nullptr;
+  Close* close_ = nullptr;
+  bool running_ = false;
+
+  std::byte* item_memory_ = nullptr;
+  Fifo<Request> waiting_;
+  Fifo<WorkItem> active_;
+  Ready admission_;
+  bool admission_posted_ = false;
+  Signal quiet_;
+};
+
+}  // namespace dmr
