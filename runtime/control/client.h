@@ -3,9 +3,10 @@
 #pragma once
 
 #include <chrono>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
+
+#include <nlohmann/json.hpp>
 
 #include "runtime/control/paths.h"
 #include "runtime/device/error.h"

@@ -13,7 +13,8 @@
 namespace dmr::runtime {
 
 [[nodiscard]] std::string runtime_directory();
-// Makes the folder (0755, /run/dm-remap too) when it is missing; an error when it cannot be written to.
+// Makes the folder (0755, /run/dm-remap too) when it is missing; an error when it cannot be written
+// to.
 [[nodiscard]] Expected<std::string> prepare_runtime_directory();
 
 // Letters, digits, '.', '_', '-', '+', not beginning with '.' or '-', at most 63 bytes.

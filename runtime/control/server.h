@@ -6,8 +6,9 @@
 #include <chrono>
 #include <functional>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <string>
+
+#include <nlohmann/json.hpp>
 
 #include "runtime/control/paths.h"
 #include "runtime/device/error.h"

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <functional>
+
 #include <nlohmann/json.hpp>
 
 #include "runtime/control/server.h"
@@ -13,8 +14,9 @@ namespace dmr::runtime {
 
 struct ControlContext {
   UserVolume* volume = nullptr;
-  std::function<void()> stop;  // asked for by "stop"; called on the server's thread, returns at once
-  nlohmann::json exports;      // what "status" shows under "exports"
+  std::function<void()>
+      stop;                // asked for by "stop"; called on the server's thread, returns at once
+  nlohmann::json exports;  // what "status" shows under "exports"
 };
 
 // The handler for ControlServer::start. The volume must outlive the server.

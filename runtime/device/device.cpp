@@ -2,7 +2,6 @@
 // Opening a device: direct, exclusive, measured.
 #include "runtime/device/device.h"
 
-#include <fcntl.h>
 #include <linux/fs.h>
 #include <linux/magic.h>
 #include <sys/file.h>
@@ -11,6 +10,7 @@
 #include <sys/statfs.h>
 
 #include <cerrno>
+#include <fcntl.h>
 
 #include <fmt/format.h>
 
@@ -22,7 +22,7 @@ namespace {
 constexpr u32 kMaxLogicalBlockBytes = 64 * 1024;
 
 bool lives_in_memory(int fd) {
-  struct statfs info {};
+  struct statfs info{};
   if (::fstatfs(fd, &info) != 0) return false;
   return info.f_type == TMPFS_MAGIC || info.f_type == RAMFS_MAGIC;
 }
@@ -30,7 +30,7 @@ bool lives_in_memory(int fd) {
 // What direct I/O on this file wants; 512 where the kernel cannot say.
 u32 direct_alignment(const std::string& path) {
 #ifdef STATX_DIOALIGN
-  struct statx info {};
+  struct statx info{};
   if (::statx(AT_FDCWD, path.c_str(), 0, STATX_DIOALIGN, &info) == 0 &&
       (info.stx_mask & STATX_DIOALIGN) != 0 && info.stx_dio_offset_align >= kSectorBytes) {
     return info.stx_dio_offset_align;
@@ -67,7 +67,7 @@ Expected<std::unique_ptr<Device>> Device::open(std::string_view spec,
 Device::~Device() = default;
 
 Expected<void> Device::open_path(const DeviceOptions& options) {
-  struct stat info {};
+  struct stat info{};
   if (::stat(path_.c_str(), &info) != 0) return fail_errno(path_, errno);
   block_device_ = S_ISBLK(info.st_mode);
   if (!block_device_ && !S_ISREG(info.st_mode)) {
@@ -80,10 +80,11 @@ Expected<void> Device::open_path(const DeviceOptions& options) {
   fd_ = FileDescriptor(::open(path_.c_str(), flags | O_DIRECT));
   if (!fd_.valid() && errno == EINVAL) {
     if (!options.allow_buffered) {
-      return fail(path_ +
-                      ": its file system has no direct I/O, so errors and flushes of the disk could "
-                      "be missed; --allow-buffered takes it nevertheless",
-                  kExitRefused);
+      return fail(
+          path_ +
+              ": its file system has no direct I/O, so errors and flushes of the disk could "
+              "be missed; --allow-buffered takes it nevertheless",
+          kExitRefused);
     }
     fd_ = FileDescriptor(::open(path_.c_str(), flags));
     buffered_ = fd_.valid();
@@ -96,8 +97,8 @@ Expected<void> Device::open_path(const DeviceOptions& options) {
   }
   // Ring I/O on a file in memory is handed to a kernel thread unless the file is non-blocking.
   if (!block_device_ && lives_in_memory(fd_.get())) {
-    inline_fd_ = FileDescriptor(::open(path_.c_str(), access | O_CLOEXEC | O_NONBLOCK |
-                                                          (buffered_ ? 0 : O_DIRECT)));
+    inline_fd_ = FileDescriptor(
+        ::open(path_.c_str(), access | O_CLOEXEC | O_NONBLOCK | (buffered_ ? 0 : O_DIRECT)));
   }
   return {};
 }
@@ -130,7 +131,7 @@ Expected<void> Device::measure(const DeviceOptions& options) {
     }
     identity_ = identity_of(fd_.get());
   } else {
-    struct stat info {};
+    struct stat info{};
     if (::fstat(fd_.get(), &info) != 0) return fail_errno(path_, errno);
     bytes = static_cast<u64>(info.st_size);
     logical_block_bytes_ = buffered_ || inline_fd_.valid() ? kSectorBytes : direct_alignment(path_);
@@ -138,8 +139,8 @@ Expected<void> Device::measure(const DeviceOptions& options) {
   }
   const u32 logical = logical_block_bytes_;
   if (logical < kSectorBytes || logical > kMaxLogicalBlockBytes || (logical & (logical - 1)) != 0) {
-    return fail(fmt::format("{}: has logical blocks of {} bytes, which is not supported", path_,
-                            logical));
+    return fail(
+        fmt::format("{}: has logical blocks of {} bytes, which is not supported", path_, logical));
   }
   if (bytes % logical != 0 && options.odd_size == OddSize::refuse) {
     return fail(fmt::format("{}: its size of {} bytes is not a multiple of its logical block of {}",
@@ -164,13 +165,15 @@ int Device::transfer(const LayerIo& io) const {
 }
 
 int Device::read(u64 offset_bytes, std::span<std::byte> to) const {
-  return transfer({.op = IoOp::read, .offset = offset_bytes, .length = to.size(),
-                   .data = to.data()});
+  return transfer(
+      {.op = IoOp::read, .offset = offset_bytes, .length = to.size(), .data = to.data()});
 }
 
 int Device::write(u64 offset_bytes, std::span<const std::byte> from) const {
   // A layer never writes through `data` of a write.
-  return transfer({.op = IoOp::write, .offset = offset_bytes, .length = from.size(),
+  return transfer({.op = IoOp::write,
+                   .offset = offset_bytes,
+                   .length = from.size(),
                    .data = const_cast<std::byte*>(from.data())});
 }
 

@@ -31,9 +31,10 @@ struct DeviceOptions {
 class Device {
  public:
   // `spec` is a path, or decorators before a path: "faulty:PLAN.json:/dev/sdb",
-  // "trace:LOG:volatile-cache:/tmp/disk" (runtime/device/layer.h). Errors name the path; exit status
-  // 3 for a busy device and for a file system without direct I/O, 1 for the rest.
-  static Expected<std::unique_ptr<Device>> open(std::string_view spec, const DeviceOptions& options);
+  // "trace:LOG:volatile-cache:/tmp/disk" (runtime/device/layer.h). Errors name the path; exit
+  // status 3 for a busy device and for a file system without direct I/O, 1 for the rest.
+  static Expected<std::unique_ptr<Device>> open(std::string_view spec,
+                                                const DeviceOptions& options);
 
   Device(const Device&) = delete;
   Device& operator=(const Device&) = delete;

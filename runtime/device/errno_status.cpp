@@ -7,53 +7,81 @@ namespace dmr::runtime {
 
 IoStatus io_status_of(int error) {
   switch (error) {
-    case 0: return IoStatus::ok;
-    case ENODATA: return IoStatus::medium;
+    case 0:
+      return IoStatus::ok;
+    case ENODATA:
+      return IoStatus::medium;
     case ENOLINK:
-    case ECOMM: return IoStatus::transport;
+    case ECOMM:
+      return IoStatus::transport;
     case ETIMEDOUT:
-    case ETIME: return IoStatus::timeout;
+    case ETIME:
+      return IoStatus::timeout;
     case ENODEV:
-    case ENXIO: return IoStatus::offline;
+    case ENXIO:
+      return IoStatus::offline;
     case ENOSPC:
-    case EDQUOT: return IoStatus::no_space;
+    case EDQUOT:
+      return IoStatus::no_space;
     case EROFS:
-    case EPERM: return IoStatus::read_only;
-    case EOPNOTSUPP: return IoStatus::unsupported;
+    case EPERM:
+      return IoStatus::read_only;
+    case EOPNOTSUPP:
+      return IoStatus::unsupported;
     case EAGAIN:
     case EINTR:
-    case EBUSY: return IoStatus::again;
+    case EBUSY:
+      return IoStatus::again;
     case ENOMEM:
-    case ENOBUFS: return IoStatus::resource;
-    default: return IoStatus::unspecified;  // EIO, EREMOTEIO, EILSEQ, and what is new to us
+    case ENOBUFS:
+      return IoStatus::resource;
+    default:
+      return IoStatus::unspecified;  // EIO, EREMOTEIO, EILSEQ, and what is new to us
   }
 }
 
 int errno_of(IoStatus status) {
   switch (status) {
-    case IoStatus::ok: return 0;
-    case IoStatus::medium: return ENODATA;
-    case IoStatus::unspecified: return EIO;
-    case IoStatus::transport: return ENOLINK;
-    case IoStatus::timeout: return ETIMEDOUT;
-    case IoStatus::offline: return ENODEV;
-    case IoStatus::no_space: return ENOSPC;
-    case IoStatus::read_only: return EROFS;
-    case IoStatus::unsupported: return EOPNOTSUPP;
-    case IoStatus::again: return EAGAIN;
-    case IoStatus::resource: return ENOMEM;
+    case IoStatus::ok:
+      return 0;
+    case IoStatus::medium:
+      return ENODATA;
+    case IoStatus::unspecified:
+      return EIO;
+    case IoStatus::transport:
+      return ENOLINK;
+    case IoStatus::timeout:
+      return ETIMEDOUT;
+    case IoStatus::offline:
+      return ENODEV;
+    case IoStatus::no_space:
+      return ENOSPC;
+    case IoStatus::read_only:
+      return EROFS;
+    case IoStatus::unsupported:
+      return EOPNOTSUPP;
+    case IoStatus::again:
+      return EAGAIN;
+    case IoStatus::resource:
+      return ENOMEM;
   }
   return EIO;
 }
 
 int request_errno_of(Status status) {
   switch (status) {
-    case Status::ok: return 0;
-    case Status::no_space: return ENOSPC;
-    case Status::read_only: return EROFS;
-    case Status::invalid: return EINVAL;
-    case Status::closed: return ESHUTDOWN;
-    default: return EIO;
+    case Status::ok:
+      return 0;
+    case Status::no_space:
+      return ENOSPC;
+    case Status::read_only:
+      return EROFS;
+    case Status::invalid:
+      return EINVAL;
+    case Status::closed:
+      return ESHUTDOWN;
+    default:
+      return EIO;
   }
 }
 
@@ -63,11 +91,11 @@ int errno_named(std::string_view name) {
     int value;
   };
   static constexpr Named kNames[] = {
-      {"EIO", EIO},         {"ENODATA", ENODATA},       {"EREMOTEIO", EREMOTEIO},
-      {"ENOLINK", ENOLINK}, {"ECOMM", ECOMM},           {"ETIMEDOUT", ETIMEDOUT},
-      {"ENODEV", ENODEV},   {"ENXIO", ENXIO},           {"ENOSPC", ENOSPC},
-      {"EROFS", EROFS},     {"EPERM", EPERM},           {"EOPNOTSUPP", EOPNOTSUPP},
-      {"EAGAIN", EAGAIN},   {"EBUSY", EBUSY},           {"EINTR", EINTR},
+      {"EIO", EIO},         {"ENODATA", ENODATA}, {"EREMOTEIO", EREMOTEIO},
+      {"ENOLINK", ENOLINK}, {"ECOMM", ECOMM},     {"ETIMEDOUT", ETIMEDOUT},
+      {"ENODEV", ENODEV},   {"ENXIO", ENXIO},     {"ENOSPC", ENOSPC},
+      {"EROFS", EROFS},     {"EPERM", EPERM},     {"EOPNOTSUPP", EOPNOTSUPP},
+      {"EAGAIN", EAGAIN},   {"EBUSY", EBUSY},     {"EINTR", EINTR},
       {"ENOMEM", ENOMEM},   {"EILSEQ", EILSEQ},
   };
   for (const Named& entry : kNames) {

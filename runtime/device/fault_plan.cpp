@@ -30,9 +30,8 @@ int error_named(const Json& object, const char* key, int otherwise) {
 }
 
 FaultRange range_of(const Json& object) {
-  const std::string unknown =
-      unknown_key(object, {"sector", "count", "on", "error", "times", "healed_by_write", "torn",
-                           "slow_ms"});
+  const std::string unknown = unknown_key(
+      object, {"sector", "count", "on", "error", "times", "healed_by_write", "torn", "slow_ms"});
   if (!unknown.empty()) throw std::invalid_argument("a range has no `" + unknown + "`");
   FaultRange range;
   range.sector = object.at("sector").get<u64>();
@@ -60,9 +59,8 @@ std::vector<FaultRange> ranges_of(const Json& array) {
   if (!array.is_array()) throw std::invalid_argument("`ranges` is not a list");
   ranges.reserve(array.size());
   for (const Json& object : array) ranges.push_back(range_of(object));
-  std::sort(ranges.begin(), ranges.end(), [](const FaultRange& a, const FaultRange& b) {
-    return a.sector < b.sector;
-  });
+  std::sort(ranges.begin(), ranges.end(),
+            [](const FaultRange& a, const FaultRange& b) { return a.sector < b.sector; });
   return ranges;
 }
 

@@ -172,9 +172,8 @@ Expected<Json> FaultyLayer::control(const Json& request) {
       return fail("faulty: nothing is called `" + key + "`");
     }
   }
-  std::sort(
-      next.ranges.begin(), next.ranges.end(),
-      [](const FaultRange& a, const FaultRange& b) { return a.sector < b.sector; });
+  std::sort(next.ranges.begin(), next.ranges.end(),
+            [](const FaultRange& a, const FaultRange& b) { return a.sector < b.sector; });
   install(std::move(next));
   return report();
 }

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // Blocking I/O on the file or device itself: below all decorators, and for work at open.
-#include <fcntl.h>
 #include <linux/falloc.h>
 #include <sys/uio.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <fcntl.h>
+#include <unistd.h>
 
 #include "runtime/device/layer.h"
 #include "runtime/device/zeros.h"
@@ -27,11 +27,14 @@ class FileLayer final : public Layer {
   LayerResult run(const LayerIo& io) override {
     switch (io.op) {
       case IoOp::read:
-      case IoOp::write: return {.error = transfer(io)};
-      case IoOp::flush: return {.error = ::fdatasync(fd_) == 0 ? 0 : errno};
+      case IoOp::write:
+        return {.error = transfer(io)};
+      case IoOp::flush:
+        return {.error = ::fdatasync(fd_) == 0 ? 0 : errno};
       case IoOp::discard:
         return {.error = allocate(FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, io)};
-      case IoOp::write_zeroes: return {.error = write_zeroes(io)};
+      case IoOp::write_zeroes:
+        return {.error = write_zeroes(io)};
     }
     return {.error = EINVAL};
   }
@@ -62,9 +65,9 @@ class FileLayer final : public Layer {
       const u64 now = io.data == nullptr ? std::min<u64>(left, kZeroBytes) : left;
       iovec part{io.data == nullptr ? zero_bytes() : io.data + done, now};
       const auto offset = static_cast<off_t>(io.offset + done);
-      const ssize_t moved =
-          io.op == IoOp::read ? ::preadv2(fd_, &part, 1, offset, 0)
-                              : ::pwritev2(fd_, &part, 1, offset, io.fua ? RWF_DSYNC : 0);
+      const ssize_t moved = io.op == IoOp::read
+                                ? ::preadv2(fd_, &part, 1, offset, 0)
+                                : ::pwritev2(fd_, &part, 1, offset, io.fua ? RWF_DSYNC : 0);
       if (moved < 0 && errno == EINTR && ++interrupts < kMaxInterrupts) continue;
       if (moved < 0) return errno;
       if (moved == 0) return EIO;  // the file has become shorter

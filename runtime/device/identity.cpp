@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "runtime/device/identity.h"
 
-#include <libudev.h>
 #include <sys/stat.h>
 
+#include <libudev.h>
 #include <memory>
 
 #include "core/format/format.h"
@@ -37,7 +37,7 @@ std::string property(udev_device* device, const char* name, const char* attribut
 }  // namespace
 
 std::string identity_of(int block_device_fd) {
-  struct stat info {};
+  struct stat info{};
   if (::fstat(block_device_fd, &info) != 0 || !S_ISBLK(info.st_mode)) return {};
   const std::unique_ptr<udev, UdevUnref> context(udev_new());
   if (context == nullptr) return {};

@@ -40,14 +40,15 @@ Expected<ParsedSpec> parse_spec(std::string_view spec) {
     if (kind->has_argument) {
       const std::size_t end = spec.find(':');
       if (end == std::string_view::npos || end == 0) {
-        return fail(whole + ": `" + part.kind + "` needs a file name and a device after it: " +
-                        part.kind + ":FILE:DEVICE",
+        return fail(whole + ": `" + part.kind +
+                        "` needs a file name and a device after it: " + part.kind + ":FILE:DEVICE",
                     kExitUsage);
       }
       part.argument = std::string(spec.substr(0, end));
       spec.remove_prefix(end + 1);
     }
-    if (result.layers.size() == kMaxLayers) return fail(whole + ": too many decorators", kExitUsage);
+    if (result.layers.size() == kMaxLayers)
+      return fail(whole + ": too many decorators", kExitUsage);
     result.layers.push_back(std::move(part));
   }
   if (spec.empty()) return fail(whole + ": names no device", kExitUsage);

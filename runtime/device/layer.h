@@ -11,10 +11,11 @@
 
 #include <cstddef>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include <nlohmann/json.hpp>
 
 #include "core/host/host.h"
 #include "runtime/device/error.h"
@@ -31,8 +32,8 @@ struct LayerIo {
 };
 
 struct LayerResult {
-  int error = 0;      // 0 or a positive errno
-  u64 delay_ms = 0;   // complete this much later
+  int error = 0;     // 0 or a positive errno
+  u64 delay_ms = 0;  // complete this much later
 };
 
 class Layer {

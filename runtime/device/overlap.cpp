@@ -55,7 +55,7 @@ std::string backing_file(const Slice& slice) {
 }
 
 bool same_file(const std::string& path, const struct stat& info) {
-  struct stat other {};
+  struct stat other{};
   return !path.empty() && ::stat(path.c_str(), &other) == 0 && other.st_dev == info.st_dev &&
          other.st_ino == info.st_ino;
 }
@@ -63,8 +63,8 @@ bool same_file(const std::string& path, const struct stat& info) {
 }  // namespace
 
 std::string overlap_of(const Device& a, const Device& b) {
-  struct stat info_a {};
-  struct stat info_b {};
+  struct stat info_a{};
+  struct stat info_b{};
   if (::fstat(a.fd(), &info_a) != 0 || ::fstat(b.fd(), &info_b) != 0) {
     return fmt::format("{} and {} cannot be told apart", a.path(), b.path());
   }

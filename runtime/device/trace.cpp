@@ -15,11 +15,16 @@ using Clock = std::chrono::steady_clock;
 
 const char* name_of_op(IoOp op) {
   switch (op) {
-    case IoOp::read: return "read";
-    case IoOp::write: return "write";
-    case IoOp::flush: return "flush";
-    case IoOp::discard: return "discard";
-    case IoOp::write_zeroes: return "write_zeroes";
+    case IoOp::read:
+      return "read";
+    case IoOp::write:
+      return "write";
+    case IoOp::flush:
+      return "flush";
+    case IoOp::discard:
+      return "discard";
+    case IoOp::write_zeroes:
+      return "write_zeroes";
   }
   return "?";
 }
@@ -39,10 +44,10 @@ class TraceLayer final : public Layer {
     const Clock::time_point begin = Clock::now();
     const LayerResult result = below_->run(io);
     const Clock::time_point end = Clock::now();
-    const std::string line = fmt::format("{} {}{} {} {} {} {}\n", us(end - opened_),
-                                         name_of_op(io.op), io.fua ? "+fua" : "",
-                                         io.offset / kSectorBytes, io.length / kSectorBytes,
-                                         result.error, us(end - begin) + i64(result.delay_ms) * 1000);
+    const std::string line =
+        fmt::format("{} {}{} {} {} {} {}\n", us(end - opened_), name_of_op(io.op),
+                    io.fua ? "+fua" : "", io.offset / kSectorBytes, io.length / kSectorBytes,
+                    result.error, us(end - begin) + i64(result.delay_ms) * 1000);
     const std::lock_guard lock(mutex_);
     std::fwrite(line.data(), 1, line.size(), file_.get());
     std::fflush(file_.get());

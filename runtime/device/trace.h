@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // The decorator `trace`: appends to a file one line for each I/O, as it completes:
-//   <microseconds since the opening> <read|write|flush|discard|write_zeroes>[+fua] <sector> <sectors> <errno> <microseconds it took>
+//   <microseconds since the opening> <read|write|flush|discard|write_zeroes>[+fua] <sector>
+//   <sectors> <errno> <microseconds it took>
 #pragma once
 
 #include <memory>

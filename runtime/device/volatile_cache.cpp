@@ -14,11 +14,15 @@ LayerResult VolatileCacheLayer::run(const LayerIo& io) {
   const std::lock_guard lock(mutex_);
   if (!powered_) return {.error = ENODEV};
   switch (io.op) {
-    case IoOp::read: return read(io);
+    case IoOp::read:
+      return read(io);
     case IoOp::write:
-    case IoOp::write_zeroes: return write(io);
-    case IoOp::flush: return flush();
-    case IoOp::discard: return {};  // a hint, and what is cached must win over it
+    case IoOp::write_zeroes:
+      return write(io);
+    case IoOp::flush:
+      return flush();
+    case IoOp::discard:
+      return {};  // a hint, and what is cached must win over it
   }
   return {.error = EINVAL};
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // The decorator `volatile-cache`: a disk whose write cache forgets when the power goes. Writes stay
-// in memory until a flush; a FUA write goes through. After power_cut() each cached sector has either
-// reached the disk or not, and the disk answers nothing until power_on().
+// in memory until a flush; a FUA write goes through. After power_cut() each cached sector has
+// either reached the disk or not, and the disk answers nothing until power_on().
 //
 // control(): {"power_cut": {"seed": 7, "keep_percent": 50}}, {"power_on": true}, {} only asks.
 #pragma once

@@ -22,10 +22,10 @@ struct QueueRequest {
   IoOp op = IoOp::read;
   bool fua = false;
   Sector sector;
-  u32 sectors = 0;             // 0 with flush; any length otherwise, the queue cuts it
-  std::byte* data = nullptr;   // read, write; aligned to the volume's logical block
-  int error = 0;               // result: 0, EIO, ENOSPC, EROFS, EINVAL, ESHUTDOWN
-  Sector bad_sector;           // result of a failed read or write: the first sector that failed
+  u32 sectors = 0;            // 0 with flush; any length otherwise, the queue cuts it
+  std::byte* data = nullptr;  // read, write; aligned to the volume's logical block
+  int error = 0;              // result: 0, EIO, ENOSPC, EROFS, EINVAL, ESHUTDOWN
+  Sector bad_sector;          // result of a failed read or write: the first sector that failed
   void (*done)(QueueRequest&) = nullptr;
   void* context = nullptr;
   alignas(8) std::byte internal[192];  // the queue's own state of this request
@@ -38,11 +38,12 @@ class Queue {
   virtual ~Queue() = default;
   // Starts the requests: routes them together and gives the ring one submission for each 16. What a
   // device answers at once is completed (`done`) before this returns. Not called from `done`
-  // recursively without bound: a submit() inside `done` only queues, the outer call goes on with it.
+  // recursively without bound: a submit() inside `done` only queues, the outer call goes on with
+  // it.
   virtual void submit(std::span<QueueRequest* const> batch) = 0;
   // Handles completions and messages from the executor; when `wait`, blocks until there is at least
-  // one event (a completion, a message, readiness of the watched descriptor, or wake()). Returns the
-  // requests completed.
+  // one event (a completion, a message, readiness of the watched descriptor, or wake()). Returns
+  // the requests completed.
   virtual unsigned process(bool wait) = 0;
   // Lets process(wait) also return when this descriptor is readable (an export's socket), now or
   // later: level-triggered, asked again at each process(true). -1: none.
@@ -51,8 +52,9 @@ class Queue {
   // From any thread: process(true), the present or the next one, returns.
   virtual void wake() = 0;
   [[nodiscard]] virtual unsigned in_flight() const = 0;  // requests submitted and not yet done
-  // Memory that the requests' `data` will lie in, known to the ring beforehand so that pages are not
-  // pinned at each I/O. Before the first submit(); false when the kernel refuses, which harms nothing.
+  // Memory that the requests' `data` will lie in, known to the ring beforehand so that pages are
+  // not pinned at each I/O. Before the first submit(); false when the kernel refuses, which harms
+  // nothing.
   virtual bool register_memory(std::span<std::byte> memory) = 0;
 };
 

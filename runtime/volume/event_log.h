@@ -11,11 +11,11 @@
 
 namespace dmr::runtime {
 
-[[nodiscard]] const char* name_of(EventKind kind);  // "remapped", "breaker_open", ...
+[[nodiscard]] const char* name_of(EventKind kind);   // "remapped", "breaker_open", ...
 [[nodiscard]] const char* name_of(IoStatus status);  // "medium", "transport", ...
 
 struct LoggedEvent {
-  u64 number = 0;       // from 1, without gaps
+  u64 number = 0;  // from 1, without gaps
   u64 unix_time_ms = 0;
   Event event;
 };
@@ -40,8 +40,8 @@ class EventLog {
   mutable std::mutex mutex_;
   std::array<LoggedEvent, kKept> kept_{};
   u64 count_ = 0;
-  u64 second_ = 0;        // of the rate limit
-  unsigned lines_ = 0;    // in that second
+  u64 second_ = 0;      // of the rate limit
+  unsigned lines_ = 0;  // in that second
   u64 suppressed_ = 0;
 };
 

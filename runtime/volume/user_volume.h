@@ -5,10 +5,11 @@
 
 #include <functional>
 #include <memory>
-#include <nlohmann/json.hpp>
 #include <span>
 #include <string>
 #include <vector>
+
+#include <nlohmann/json.hpp>
 
 #include "core/index/index.h"
 #include "core/log/store.h"
@@ -18,13 +19,13 @@
 #include "runtime/device/device.h"
 #include "runtime/queue/queue.h"
 #include "runtime/volume/event_log.h"
+#include "runtime/volume/user_host.h"
 
 namespace dmr::runtime {
 
-inline constexpr unsigned kMaxQueues = 64;  // of one volume
 
 struct VolumeOptions {
-  std::string name;              // for log lines
+  std::string name;  // for log lines
   bool read_only = false;
   bool allow_degraded = false;   // start with a member missing
   bool ignore_identity = false;  // serial or WWN may differ
@@ -73,7 +74,8 @@ class UserVolume {
   // Ends all own work, writes a checkpoint, stops the control thread. Every queue must be gone.
   virtual Expected<void> close() = 0;
 
-  // A queue for one thread; it may be made by another. At most kMaxQueues. The volume must outlive it.
+  // A queue for one thread; it may be made by another. At most kMaxQueues. The volume must outlive
+  // it.
   virtual Expected<std::unique_ptr<Queue>> make_queue() = 0;
 
   // ---- any thread ----

@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "runtime/volume/event_log.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cstdio>
+
+#include <fmt/format.h>
+
+namespace dmr::runtime {
+
+const char* name_of(EventKind kind) {
+  switch (kind) {
+    case EventKind::remapped: return "remapped";
+    case EventKind::relocated: return "relocated";
+    case EventKind::lost: return "lost";
+    case EventKind::recovered: return "recovered";
+    case EventKind::returned: return "returned";
+    case EventKind::weak: return "weak";
+    case EventKind::spare_block_bad: return "spare_block_bad";
+    case EventKind::spare_low: return "spare_low";
+    case EventKind::spare_exhausted: return "spare_exhausted";
+    case EventKind::member_failed: return "member_failed";
+    case EventKind::breaker_open: return "breaker_open";
+    case EventKind::breaker_closed: return "breaker_closed";
+    case EventKind::device_error: return "device_error";
+    case EventKind::flush_failed: return "flush_failed";
+    case EventKind::metadata_repaired: return "metadata_repaired";
+    case EventKind::metadata_failed: return "metadata_failed";
+    case EventKind::pool_exhausted: return "pool_exhausted";
+  }
+  return "unknown";
+}
+
+const char* name_of(IoStatus status) {
+  switch (status) {
+    case IoStatus::ok: return "ok";
+    case IoStatus::medium: return "medium";
+    case IoStatus::unspecified: return "unspecified";
+    case IoStatus::transport: return "transport";
+    case IoStatus::timeout: return "timeout";
+    case IoStatus::offline: return "offline";
+    case IoStatus::no_space: return "no_space";
+    case IoStatus::read_only: return "read_only";
+    case IoStatus::unsupported: return "unsupported";
+    case IoStatus::again: return "again";
+    case IoStatus::resource: return "resource";
+  }
+  return "unknown";
+}
+
+std::string text_of(const Event& event) {
+  const std::string member =
+      event.member == kMain ? std::string("main") : fmt::format("spare {}", event.member);
+  const std::string where =
+      event.sectors > 1 ? fmt::format("{} sectors from {}", event.sectors, event.sector.value)
+                        : fmt::format("sector {}", event.sector.value);
+  const char* status = name_of(event.status);
+  switch (event.kind) {
+    case EventKind::remapped:
+      return fmt::format("{}: main refused a write ({}); the data went to {}", where, status,
+                         member);
+    case EventKind::relocated: return fmt::format("{}: moved to {} while readable", where, member);
+    case EventKind::lost:
+      return fmt::format("{}: lost ({}); reads fail until it is written", where, status);
+    case EventKind::recovered: return fmt::format("{}: written again, no longer lost", where);
+    case EventKind::returned: return fmt::format("{}: went home to main", where);
+    case EventKind::weak: return fmt::format("{}: weak, read only after retries", where);
+    case EventKind::spare_block_bad:
+      return fmt::format("{}: {} refused data there ({}); set aside", member, where, status);
+    case EventKind::spare_low: return "less than an eighth of the spare blocks is free";
+    case EventKind::spare_exhausted: return "no spare block is left: refused writes will fail";
+    case EventKind::member_failed:
+      return fmt::format("{}: retired after an error ({})", member, status);
+    case EventKind::breaker_open:
+      return fmt::format("{}: fails as a whole ({}); nothing is marked bad", member, status);
+    case EventKind::breaker_closed: return fmt::format("{}: answers again", member);
+    case EventKind::device_error:
+      return fmt::format("{}: {} failed, not because of the medium ({})", member, where, status);
+    case EventKind::flush_failed: return fmt::format("{}: refused a flush ({})", member, status);
+    case EventKind::metadata_repaired:
+      return fmt::format("{}: damaged metadata at {} rewritten from a good copy", member, where);
+    case EventKind::metadata_failed:
+      return fmt::format("{}: metadata could not be written ({}); the volume is read-only", member,
+                         status);
+    case EventKind::pool_exhausted: return "slow work had to wait for a pool";
+  }
+  return "unknown event";
+}
+
+void EventLog::add(const Event& event) {
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  const auto ms = static_cast<u64>(
+      std::chrono::duration_cast<std::chrono::milliseconds>(now).count());
+  const std::lock_guard lock(mutex_);
+  LoggedEvent& entry = kept_[count_ % kKept];
+  entry = {.number = ++count_, .unix_time_ms = ms, .event = event};
+  write_line(entry);
+}
+
+void EventLog::write_line(const LoggedEvent& entry) {
+  const u64 second = entry.unix_time_ms / 1000;
+  if (second != second_) {
+    if (suppressed_ > 0) {
+      std::fprintf(stderr, "dm-remap: %s: %llu more events, see `dm-remap events`\n",
+                   volume_.c_str(), static_cast<unsigned long long>(suppressed_));
+    }
+    second_ = second;
+    lines_ = 0;
+    suppressed_ = 0;
+  }
+  if (++lines_ > kLinesPerSecond) {
+    ++suppressed_;
+    return;
+  }
+  std::fprintf(stderr, "dm-remap: %s: %s\n", volume_.c_str(), text_of(entry.event).c_str());
+}
+
+std::vector<LoggedEvent> EventLog::since(u64 after, std::size_t limit) const {
+  const std::lock_guard lock(mutex_);
+  const u64 oldest = count_ > kKept ? count_ - kKept : 0;
+  std::vector<LoggedEvent> result;
+  for (u64 n = std::max(after, oldest); n < count_ && result.size() < limit; ++n) {
+    result.push_back(kept_[n % kKept]);
+  }
+  return result;
+}
+
+u64 EventLog::newest() const {
+  const std::lock_guard lock(mutex_);
+  return count_;
+}
+
+}  // namespace dmr::runtime

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// What a queue's thread shares with the executor: its read section, its epoch counters, its
+// statistics. One thread writes, others read.
+#pragma once
+
+#include <atomic>
+
+#include "core/index/epoch.h"
+
+namespace dmr::runtime {
+
+// A read section is a stretch in which the queue looks things up. The executor's grace period ends
+// when every section that it found open has been closed; an idle queue has none open, so nobody has
+// to be woken. Entering is a read-modify-write, and so is the executor's look: of the two on one
+// atomic one comes first. Either the executor finds the section open, or the section begins after
+// whatever the executor did before its look, and sees it. No fence is needed.
+class ReadSection {
+ public:
+  // The queue's thread.
+  void enter() { value_.fetch_add(1, std::memory_order_acq_rel); }
+  void leave() {
+    value_.store(value_.load(std::memory_order_relaxed) + 1, std::memory_order_release);
+  }
+  // The executor.
+  [[nodiscard]] u64 look() { return value_.fetch_add(0, std::memory_order_acq_rel); }
+  [[nodiscard]] static bool open(u64 value) { return (value & 1U) != 0; }
+
+ private:
+  std::atomic<u64> value_{0};
+};
+
+// Written by one thread, so no read-modify-write.
+class Counter {
+ public:
+  void add(u64 count) {
+    value_.store(value_.load(std::memory_order_relaxed) + count, std::memory_order_relaxed);
+  }
+  [[nodiscard]] u64 get() const { return value_.load(std::memory_order_relaxed); }
+
+ private:
+  std::atomic<u64> value_{0};
+};
+
+struct alignas(64) QueueStatistics {
+  Counter reads;
+  Counter writes;
+  Counter flushes;
+  Counter discards;
+  Counter write_zeroes;
+  Counter read_bytes;
+  Counter write_bytes;
+  Counter fast_pieces;
+  Counter slow_pieces;
+  Counter errors;
+};
+static_assert(alignof(QueueStatistics) == 64 && sizeof(QueueStatistics) % 64 == 0);
+
+struct QueueShared {
+  alignas(64) ReadSection section;
+  EpochCounters epochs;
+  QueueStatistics statistics;
+};
+
+}  // namespace dmr::runtime
