@@ -4,120 +4,28 @@
 // Everything runs on the executor; one task of the store at a time (the volume sees to that).
 #pragma once
 
-#include <span>
-
-#include "core/format/format.h"
-#include "core/geometry/geometry.h"
-#include "core/host/host.h"
-#include "core/task/io.h"
+#include "core/log/checkpoint.h"
+#include "core/log/context.h"
+#include "core/log/interface.h"
+#include "core/log/journal.h"
+#include "core/log/superblocks.h"
 #include "core/task/task.h"
 
 namespace dmr {
 
-enum class FindingKind : u8 {
-  superblock_damaged,   // a copy does not check; rewritten from another
-  superblock_stale,     // a copy is older than the newest; rewritten
-  superblock_torn,      // what a power cut in a superblock update leaves; rewritten
-  journal_damaged,      // a journal slot does not check; another copy, or nothing, needed it
-  journal_gap,          // a committed journal block has no good copy: refused
-  checkpoint_damaged,   // a checkpoint area does not check; the other one and the journal serve
-  no_checkpoint,        // neither area of any member is good: refused
-  record_invalid,       // a record points outside of what it may: refused
-  double_owner,         // a spare block serves two blocks: refused
-  member_missing,       // a member of the table is not there
-  member_stale,         // a member lags behind the newest; brought up to date
-  member_wrong,         // a device is not what the table says (expected and found differ)
-  members_divergent,    // two members were changed apart from each other: refused
-  read_failed,          // a metadata block could not be read
-};
-
-// In what a device differs from its row of the member table.
-enum class WrongMember : u8 {
-  size,           // sectors
-  logical_block,  // bytes of a logical block
-  set,            // the superblock is of another set
-  place,          // the superblock is of another member: expected and found are member numbers
-  identity,       // serial or WWN
-};
-
-struct Finding {
-  FindingKind kind = FindingKind::superblock_damaged;
-  Member member = kMain;
-  u8 copy = 0;          // superblock copy, journal or checkpoint area
-  bool fatal = false;   // the volume refuses to open because of it
-  Sector address;       // on the member
-  u64 sequence = 0;     // where known
-  IoStatus io = IoStatus::ok;
-  WrongMember wrong = WrongMember::size;  // member_wrong: in what
-  u64 expected = 0;     // member_wrong: what the table names (texts are in superblock())
-  u64 found = 0;        // ... and what the device shows
-};
-
-class FindingSink {
+// Passes findings on and remembers which spares carry something to repair.
+class FindingRelay final : public FindingSink {
  public:
-  virtual void found(const Finding& finding) = 0;
+  void aim(FindingSink& next) {
+    next_ = &next;
+    damaged_ = MemberSet{};
+  }
+  void found(const Finding& finding) override;
+  [[nodiscard]] MemberSet damaged() const { return damaged_; }
 
- protected:
-  ~FindingSink() = default;
-};
-
-// Takes the records during load, in an order that ends in the right state.
-class RecordSink {
- public:
-  virtual void reset() = 0;                                    // forget all: another checkpoint is tried
-  virtual Status snapshot(const format::Record& record) = 0;   // of a checkpoint, mappings ascending
-  virtual Status replay(const format::Record& record) = 0;     // of the journal, oldest first
- protected:
-  ~RecordSink() = default;
-};
-
-// Gives the records of a checkpoint. It may change between calls: the journal makes up for that.
-class RecordSource {
- public:
-  virtual void rewind() = 0;
-  virtual bool next(format::Record& record) = 0;  // false at the end
-
- protected:
-  ~RecordSource() = default;
-};
-
-// A device as the host sees it. Index 0 is main, i is spare i of the member table.
-struct MemberDevice {
-  bool present = false;
-  u64 sectors = 0;
-  u32 logical_block_bytes = 512;
-  char identity[format::kIdentityBytes] = {};  // empty: the device has none, nothing is compared
-};
-
-struct FormatRequest {
-  u32 members = 0;  // main included
-  u32 block_sectors = 8;
-  format::Policy policy = format::Policy::redirect;
-  u64 created_unix_s = 0;
-  const char* name = nullptr;
-  MemberDevice device[kMaxMembers];
-};
-
-struct LoadRequest {
-  u32 members = 0;            // devices handed in, main included
-  bool allow_degraded = false;
-  bool ignore_identity = false;  // serial/WWN may differ (a cloned disk)
-  MemberDevice device[kMaxMembers];
-};
-
-enum class CommitResult : u8 {
-  durable,     // on every live member, acknowledge
-  single,      // one copy only is durable: publish, then checkpoint before acknowledging
-  unknown,     // no copy is known to be durable: cancel it (MetadataStore::cancel) before going on
-};
-
-struct StoreCounters {
-  u64 commits = 0;            // journal blocks that became durable
-  u64 commit_records = 0;     // records in them
-  u64 commits_unknown = 0;
-  u64 checkpoints = 0;        // complete on every live spare
-  u64 flushes = 0;            // of metadata
-  u64 superblock_writes = 0;  // copies written
+ private:
+  FindingSink* next_ = nullptr;
+  MemberSet damaged_;
 };
 
 class MetadataStore {
@@ -178,6 +86,67 @@ class MetadataStore {
   [[nodiscard]] format::MemberState state(Member member) const;
   [[nodiscard]] bool present(Member member) const;  // handed in, and proven to be the right one
   [[nodiscard]] const StoreCounters& counters() const;
+
+ private:
+  // A task checks for this before its first step, so that none stops half-way for want of frames.
+  static constexpr std::size_t kNestedBytes = 3072;
+
+  // Held while a task runs.
+  class Turn {
+   public:
+    explicit Turn(bool& taken) : taken_(taken) {
+      DMR_ASSERT(!taken_);
+      taken_ = true;
+    }
+    Turn(const Turn&) = delete;
+    Turn& operator=(const Turn&) = delete;
+    ~Turn() { taken_ = false; }
+
+   private:
+    bool& taken_;
+  };
+
+  // Creating.
+  Status describe_set(const FormatRequest& request);
+  Status describe_members(const FormatRequest& request);
+
+  // Loading.
+  void forget();
+  Status accept_devices(const LoadRequest& request);
+  Status accept_device(Member member, const LoadRequest& request, bool& is_missing);
+  Status compare_device(Member member, const LoadRequest& request);
+  Task<Status> load_records(FrameStack& frames, RecordSink& sink);
+  Task<Status> load_checkpoint(FrameStack& frames, RecordSink& sink, Checkpoints::Choice& choice);
+  Status join_chain(Checkpoints::Choice choice);
+  Task<Status> verify_other_checkpoints(FrameStack& frames);
+  bool is_solid();
+  Status refuse_gap(u64 sequence);
+
+  // Writing.
+  [[nodiscard]] u32 capacity() const;  // journal blocks that all live spares have room for
+  void mark_missing(MemberSet& returning);
+  Task<Status> record_opening(FrameStack& frames, MemberSet& returning);
+  Task<Status> refresh(FrameStack& frames, RecordSource& source, MemberSet& returning);
+  Task<Status> record_membership(FrameStack& frames);
+  Task<Status> retire(FrameStack& frames, MemberSet bad);
+  Task<Status> run_checkpoint(FrameStack& frames, RecordSource& source, MemberSet& returning);
+  Task<Result<CommitResult>> write_block(FrameStack& frames);
+
+  StoreContext context_;
+  Superblocks superblocks_;
+  Journal journal_;
+  Checkpoints checkpoints_;
+  FindingRelay findings_;
+  bool is_taken_ = false;  // a task is running
+  bool is_loaded_ = false;
+  bool is_writing_ = false;     // begin_writing() has succeeded
+  bool is_writable_ = false;    // the feature bits allow it
+  bool is_unknown_ = false;     // the last commit may or may not be on disk
+  bool is_exposed_ = false;     // the journal behind the newest checkpoint lacks second copies
+  bool needs_refresh_ = false;  // load found what two fresh checkpoints repair
+  ChainPoint newest_block_;     // intact one that load found; it may have been cancelled
+  ChainPoint head_;             // the last block that counts: what the next one names
+  u64 attempted_ = 0;           // the last sequence that was used
 };
 
 }  // namespace dmr

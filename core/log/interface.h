@@ -1,0 +1,109 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// What the metadata store takes and gives: findings, records in and out, the devices of a set.
+#pragma once
+
+#include "core/base/result.h"
+#include "core/format/format.h"
+#include "core/host/host.h"
+
+namespace dmr {
+
+enum class FindingKind : u8 {
+  superblock_damaged,  // a copy does not check; rewritten from another
+  superblock_stale,    // a copy is older than the newest; rewritten
+  superblock_torn,     // what a power cut in a superblock update leaves; rewritten
+  journal_damaged,     // a journal slot does not check; another copy, or nothing, needed it
+  journal_gap,         // a committed journal block has no good copy: refused
+  checkpoint_damaged,  // a checkpoint area does not check; the other one and the journal serve
+  no_checkpoint,       // neither area of any member is good: refused
+  record_invalid,      // a record points outside of what it may: refused
+  double_owner,        // a spare block serves two blocks: refused
+  member_missing,      // a member of the table is not there
+  member_stale,        // a member lags behind the newest; brought up to date
+  member_wrong,        // a device is not what the table says (expected and found differ)
+  members_divergent,   // two members were changed apart from each other: refused
+  read_failed,         // a metadata block could not be read
+};
+
+// In what a device differs from its row of the member table.
+enum class WrongMember : u8 {
+  size,           // sectors
+  logical_block,  // bytes of a logical block
+  set,            // the superblock is of another set
+  uuid,           // it was another device that had this place when the table was written
+  place,          // the superblock is of another member: expected and found are member numbers
+  identity,       // serial or WWN
+};
+
+struct Finding {
+  FindingKind kind = FindingKind::superblock_damaged;
+  Member member = kMain;
+  u8 copy = 0;         // superblock copy, journal or checkpoint area
+  bool fatal = false;  // the volume refuses to open because of it
+  Sector address;      // on the member
+  u64 sequence = 0;    // where known
+  IoStatus io = IoStatus::ok;
+  WrongMember wrong = WrongMember::size;  // member_wrong: in what
+  u64 expected = 0;  // member_wrong: what the table names (texts are in superblock())
+  u64 found = 0;     // ... and what the device shows
+};
+
+class FindingSink {
+ public:
+  virtual void found(const Finding& finding) = 0;
+
+ protected:
+  ~FindingSink() = default;
+};
+
+// Takes the records during load, in an order that ends in the right state.
+class RecordSink {
+ public:
+  virtual void reset() = 0;  // forget all: another checkpoint is tried
+  virtual Status snapshot(const format::Record& record) = 0;  // of a checkpoint, mappings ascending
+  virtual Status replay(const format::Record& record) = 0;    // of the journal, oldest first
+ protected:
+  ~RecordSink() = default;
+};
+
+// Gives the records of a checkpoint. It may change between calls: the journal makes up for that.
+class RecordSource {
+ public:
+  virtual void rewind() = 0;
+  virtual bool next(format::Record& record) = 0;  // false at the end
+
+ protected:
+  ~RecordSource() = default;
+};
+
+// A device as the host sees it. Index 0 is main, i is spare i of the member table.
+struct MemberDevice {
+  bool present = false;
+  u64 sectors = 0;
+  u32 logical_block_bytes = 512;
+  char identity[format::kIdentityBytes] = {};  // empty: the device has none, nothing is compared
+};
+
+struct FormatRequest {
+  u32 members = 0;  // main included
+  u32 block_sectors = 8;
+  format::Policy policy = format::Policy::redirect;
+  u64 created_unix_s = 0;
+  const char* name = nullptr;
+  MemberDevice device[kMaxMembers];
+};
+
+struct LoadRequest {
+  u32 members = 0;  // devices handed in, main included
+  bool allow_degraded = false;
+  bool ignore_identity = false;  // serial/WWN may differ (a cloned disk)
+  MemberDevice device[kMaxMembers];
+};
+
+enum class CommitResult : u8 {
+  durable,  // on every live member, acknowledge
+  single,   // one copy only is durable: publish, then checkpoint before acknowledging
+  unknown,  // no copy is known to be durable: cancel it (MetadataStore::cancel) before going on
+};
+
+}  // namespace dmr

@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The membership of a set: a generation and a random epoch for each change, and what came before.
+// Two superblocks are of one history, or the set was changed in two places apart from each other.
+#pragma once
+
+#include "core/format/format.h"
+
+namespace dmr {
+
+// True when `point` is what the superblock says now, or is in its history.
+[[nodiscard]] bool membership_descends_from(const format::Superblock& block,
+                                            const format::MembershipPoint& point);
+
+// Begins the next generation with this epoch: the present point becomes the newest of the history.
+void begin_membership(format::Superblock& block, u64 epoch);
+
+}  // namespace dmr
