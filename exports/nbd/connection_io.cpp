@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// How a connection reads, writes and waits: as few system calls as the load allows, and none
+// that keeps its queue's thread from the volume for long.
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+#include <cerrno>
+#include <poll.h>
+
+#include "exports/nbd/connection.h"
+
+namespace dmr::nbd {
+
+namespace {
+
+// After a vain try to receive before having waited, this many rounds wait first.
+constexpr u32 kEagerPause = 16;
+
+}  // namespace
+
+// Returns true when bytes came, or the end of the stream.
+bool Connection::receive(Session& session) {
+  const std::span<iovec> parts = session.receive_parts();
+  if (parts.empty()) return false;
+  std::size_t room = 0;
+  for (const iovec& part : parts) room += part.iov_len;
+  msghdr message{};
+  message.msg_iov = parts.data();
+  message.msg_iovlen = parts.size();
+  const ssize_t count = parts.size() == 1
+                            ? recv(socket_.get(), parts[0].iov_base, parts[0].iov_len, MSG_DONTWAIT)
+                            : recvmsg(socket_.get(), &message, MSG_DONTWAIT);
+  if (count < 0 && errno == EINTR) return true;
+  if (count < 0 && errno == EAGAIN) {
+    maybe_readable_ = false;
+    eager_after_ = kEagerPause;
+    return false;
+  }
+  if (count <= 0) {
+    client_gone_ = true;
+    return true;
+  }
+  const auto bytes = static_cast<std::size_t>(count);
+  // A short read has emptied the socket. Only a client that had already sent more when its
+  // replies were on their way is worth another call before waiting.
+  maybe_readable_ = bytes == room || eager_after_ == 0;
+  session.received(bytes);
+  return true;
+}
+
+// Returns true when something was sent, or when nobody will take it any more.
+bool Connection::send(Session& session) {
+  if (send_blocked_) return false;
+  bool progress = false;
+  while (session.anything_to_send()) {
+    const std::span<iovec> parts = session.send_parts();
+    msghdr message{};
+    message.msg_iov = parts.data();
+    message.msg_iovlen = parts.size();
+    const ssize_t count = sendmsg(socket_.get(), &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (count >= 0) {
+      session.sent(static_cast<std::size_t>(count));
+      progress = true;
+      continue;
+    }
+    if (errno == EINTR) continue;
+    if (errno != EAGAIN) {
+      client_gone_ = true;
+      session.drop_replies();
+      return true;
+    }
+    pollfd polled = {socket_.get(), POLLOUT, 0};
+    if (progress || poll(&polled, 1, kSendPatienceMs) > 0) return true;
+    send_blocked_ = true;
+    return false;
+  }
+  return progress;
+}
+
+void Connection::wait(Session& session, runtime::Queue& queue) {
+  const bool readable = !session.receive_parts().empty();
+  if (send_blocked_ && !watch_both(readable)) {
+    client_gone_ = true;
+    session.drop_replies();
+    return;
+  }
+  const int watched = send_blocked_ ? poller_.get() : socket_.get();
+  queue.watch(send_blocked_ || readable ? watched : -1);
+  queue.process(true);
+  if (queue.watched_readable()) {
+    maybe_readable_ = true;
+    send_blocked_ = false;
+  }
+  if (eager_after_ > 0) --eager_after_;
+}
+
+// The queue watches one descriptor for being readable: an epoll is, when the socket is writable.
+bool Connection::watch_both(bool readable) {
+  if (!poller_.valid()) {
+    poller_ = runtime::FileDescriptor(epoll_create1(EPOLL_CLOEXEC));
+    epoll_event none{};
+    if (!poller_.valid() || epoll_ctl(poller_.get(), EPOLL_CTL_ADD, socket_.get(), &none) != 0) {
+      log_("nbd: no descriptor left to watch a client that reads slowly; dropped it");
+      return false;
+    }
+  }
+  epoll_event wanted{};
+  wanted.events = EPOLLOUT | (readable ? EPOLLIN : 0U);
+  return epoll_ctl(poller_.get(), EPOLL_CTL_MOD, socket_.get(), &wanted) == 0;
+}
+
+bool Connection::send_all(std::span<const std::byte> bytes) {
+  // A handshake's answers fit the socket's buffer unless the client does not read them.
+  while (!bytes.empty()) {
+    const ssize_t count =
+        ::send(socket_.get(), bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) return false;
+    bytes = bytes.subspan(static_cast<std::size_t>(count));
+  }
+  return true;
+}
+
+}  // namespace dmr::nbd
