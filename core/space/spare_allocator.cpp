@@ -88,7 +88,9 @@ void SpareAllocator::release_memory(Host& host, Spare& own) {
   own = Spare{};
 }
 
-void SpareAllocator::remove_member(Host& host, Member member) { release_memory(host, spare(member)); }
+void SpareAllocator::remove_member(Host& host, Member member) {
+  release_memory(host, spare(member));
+}
 
 void SpareAllocator::close(Host& host) {
   for (Spare& own : spares_) release_memory(host, own);
@@ -167,10 +169,16 @@ Member SpareAllocator::choose() const {
 }
 
 Result<SpareExtent> SpareAllocator::allocate(u32 wanted) {
-  DMR_ASSERT(wanted > 0);
   const Member member = choose();
   if (member == kMain) return Status::no_space;
+  last_ = member;
+  return allocate_on(member, wanted);
+}
+
+Result<SpareExtent> SpareAllocator::allocate_on(Member member, u32 wanted) {
+  DMR_ASSERT(wanted > 0);
   Spare& own = spare(member);
+  if (own.counters.free == 0) return Status::no_space;
   u64 begin = find_free(own, own.at, own.blocks);
   if (begin == own.blocks) begin = find_free(own, 0, own.at);
   DMR_ASSERT(begin < own.blocks && !test_bit(own.taken, begin));
@@ -178,7 +186,6 @@ Result<SpareExtent> SpareAllocator::allocate(u32 wanted) {
   take(own, begin, end - begin);
   own.counters.used += end - begin;
   own.at = end < own.blocks ? end : 0;
-  last_ = member;
   return SpareExtent{member, SpareBlock(begin), static_cast<u32>(end - begin)};
 }
 
@@ -235,8 +242,8 @@ bool SpareAllocator::next_bad(Cursor& cursor, BadRange& out) const {
     while (at < own.blocks) {
       const u64 chunk = at / kChunkBlocks;
       const u64 chunk_end = smaller((chunk + 1) * kChunkBlocks, own.blocks);
-      const u64 begin = own.chunks[chunk].bad > 0 ? find_bit(own.bad, at, chunk_end, true)
-                                                  : chunk_end;
+      const u64 begin =
+          own.chunks[chunk].bad > 0 ? find_bit(own.bad, at, chunk_end, true) : chunk_end;
       if (begin < chunk_end) {
         const u64 limit = smaller(begin + kMaxBadRange, own.blocks);
         const u64 end = find_bit(own.bad, begin, limit, false);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Which blocks of the spares are free. Kept in memory only: at open it is rebuilt from the index and
-// the records of bad spare blocks. Executor only.
+// Which blocks of the spares are free. Kept in memory only: at open it is rebuilt from the index
+// and the records of bad spare blocks. Executor only.
 #pragma once
 
 #include "core/base/result.h"
@@ -49,11 +49,13 @@ class SpareAllocator {
   // Up to `wanted` consecutive blocks of one spare, now used. Next fit, on the spare that was used
   // last as long as none has much more room. no_space when there is no free block.
   Result<SpareExtent> allocate(u32 wanted);
+  // The same on this spare, open or not.
+  Result<SpareExtent> allocate_on(Member member, u32 wanted);
   // A mapping found at open owns these blocks. False, and nothing changes, unless all were free:
   // two owners, a bad block, metadata, or not on the device.
   [[nodiscard]] bool mark_used(Member member, SpareBlock begin, u64 blocks);
-  // These blocks are never given out again. They may be free, used or bad before. False, and nothing
-  // changes, when they are not all blocks for data.
+  // These blocks are never given out again. They may be free, used or bad before. False, and
+  // nothing changes, when they are not all blocks for data.
   [[nodiscard]] bool set_bad(Member member, SpareBlock begin, u64 blocks);
   // All were used.
   void release(Member member, SpareBlock begin, u64 blocks);

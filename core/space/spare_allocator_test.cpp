@@ -2,13 +2,13 @@
 // No spare block has two owners, none of metadata is given out, and the counts are right.
 #include "core/space/spare_allocator.h"
 
-#include <gtest/gtest.h>
-
 #include <map>
 #include <random>
 #include <set>
 #include <utility>
 #include <vector>
+
+#include <gtest/gtest.h>
 
 #include "core/testing/fake_host.h"
 

@@ -61,15 +61,13 @@ Task<Status> Confirmer::probe(FrameStack& frames, Member member, Direction direc
   }
   // A free block of the spare holds nothing that a write could harm.
   if (!state_.takes_data(member)) co_return Status::io_error;
-  const Result<SpareExtent> extent = state_.spares.allocate(1);
+  const Result<SpareExtent> extent = state_.spares.allocate_on(member, 1);
   if (!extent.has_value()) co_return Status::io_error;
-  Status status = Status::io_error;
-  if (extent->member == member) {
-    __builtin_memset(buffer_->bytes, 0, sizeof(buffer_->bytes));
-    const Sector sector = state_.geometry.spare_sector(extent->begin);
-    status = co_await one_io(frames, IoOp::write, {member, sector, state_.geometry.block_sectors});
-  }
-  state_.spares.release(extent->member, extent->begin, 1);
+  __builtin_memset(buffer_->bytes, 0, sizeof(buffer_->bytes));
+  const Sector sector = state_.geometry.spare_sector(extent->begin);
+  const Status status =
+      co_await one_io(frames, IoOp::write, {member, sector, state_.geometry.block_sectors});
+  state_.spares.release(member, extent->begin, 1);
   co_return status;
 }
 
