@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// See command_line.h.
+#include "cli/app/command_line.h"
+
+#include <algorithm>
+#include <cctype>
+#include <cstdio>
+#include <vector>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include "cli/app/names.h"
+#include "generated/version.h"
+
+namespace dmr::cli {
+namespace {
+
+constexpr char kRootText[] =
+    "dm-remap keeps a disk with bad sectors usable: blocks that the main device refuses are kept "
+    "on\n"
+    "a spare device, and what cannot be read any more says so until it is written again.";
+constexpr char kRootFooter[] =
+    "First steps:\n"
+    "  dm-remap create tank --main /dev/sdb --spare /dev/sdc1   prepare (data on sdb stays)\n"
+    "  dm-remap start tank                                      serve it; prints the path\n"
+    "  dm-remap status tank                                     how it is doing\n"
+    "  dm-remap stop tank\n"
+    "\n"
+    "Exit status: 0 well, 1 failed, 2 wrong usage, 3 refused for safety, 4 a fault was found.\n"
+    "`dm-remap COMMAND --help` explains each command. Sectors are 512 bytes everywhere.";
+
+// CLI11 writes sentences; ours begin small, hold no line break and end without a full stop.
+std::string one_line(std::string text) {
+  std::replace(text.begin(), text.end(), '\n', ' ');
+  while (!text.empty() && (text.back() == ' ' || text.back() == '.')) text.pop_back();
+  const bool is_sentence =
+      text.size() > 1 && std::islower(static_cast<unsigned char>(text[1])) != 0;
+  if (is_sentence) text[0] = static_cast<char>(std::tolower(static_cast<unsigned char>(text[0])));
+  return text;
+}
+
+void print_error(const std::string& message) {
+  std::fflush(stdout);  // the error comes after what was said before it
+  fmt::print(stderr, "dm-remap: {}\n", message);
+}
+
+int number(Exit exit) { return static_cast<int>(exit); }
+
+}  // namespace
+
+CommandLine::CommandLine() : help_(std::make_shared<HelpFormatter>()), root_(kRootText, "dm-remap") {
+  root_.footer(kRootFooter);
+  root_.formatter(help_);
+  root_.set_help_flag("-h,--help", "Explain the command");
+  root_.set_version_flag("--version", fmt::format("dm-remap {}", kVersion), "Print the version");
+}
+
+CLI::App& CommandLine::add(const CommandText& text) {
+  CLI::App* command = root_.add_subcommand(text.name, text.summary);
+  command->group(text.group);
+  command->footer(fmt::format("Examples:\n{}", text.examples));
+  help_->explain(command, text.explanation);
+  return *command;
+}
+
+void CommandLine::on_run(const CLI::App& command, Run run) { runs_[&command] = std::move(run); }
+
+std::string CommandLine::usage_hint() const {
+  const std::vector<CLI::App*> chosen = root_.get_subcommands();
+  if (chosen.empty()) return "see `dm-remap --help`";
+  return fmt::format("see `dm-remap {} --help`", chosen.front()->get_name());
+}
+
+Expected<Exit> CommandLine::run_parsed() {
+  const std::vector<CLI::App*> chosen = root_.get_subcommands();
+  if (chosen.empty()) return misused("a command is missing; " + usage_hint());
+  const auto found = runs_.find(chosen.front());
+  if (found == runs_.end()) return failed("this command has no work to do");
+  return found->second();
+}
+
+int CommandLine::run(int argc, char** argv) {
+  const std::string first = argc > 1 ? argv[1] : "";
+  std::vector<std::string> known;
+  for (const CLI::App* command : root_.get_subcommands({})) known.push_back(command->get_name());
+  const bool is_known = std::find(known.begin(), known.end(), first) != known.end();
+  if (!first.empty() && first[0] != '-' && !is_known) {
+    const std::string near = nearest(first, known.data(), known.data() + known.size());
+    print_error(fmt::format("there is no command `{}`; {}", first,
+                            near.empty() ? usage_hint() : fmt::format("did you mean `{}`?", near)));
+    return number(Exit::usage);
+  }
+  try {
+    root_.parse(argc, argv);
+  } catch (const CLI::Success& asked) {  // --help and --version
+    return root_.exit(asked);
+  } catch (const CLI::ParseError& error) {
+    print_error(fmt::format("{}; {}", one_line(error.what()), usage_hint()));
+    return number(Exit::usage);
+  }
+  Expected<Exit> outcome = run_parsed();
+  if (outcome && std::fflush(stdout) != 0) outcome = failed("the output could not be written");
+  if (!outcome) {
+    print_error(one_line(outcome.error().message));
+    return outcome.error().exit_code;
+  }
+  return number(*outcome);
+}
+
+CLI::Option* add_json(CLI::App& command, bool& json) {
+  return command.add_flag("--json", json, "Print JSON; docs/json.md describes the keys");
+}
+
+CLI::Option* add_choice(CLI::App& command, const std::string& flag, std::string& value,
+                        const std::vector<std::string>& choices, const std::string& text) {
+  return command.add_option(flag, value, text)
+      ->type_name(fmt::format("{}", fmt::join(choices, "|")))
+      ->check([choices](const std::string& given) {
+        if (std::find(choices.begin(), choices.end(), given) != choices.end()) return std::string();
+        const std::string near = nearest(given, choices.data(), choices.data() + choices.size());
+        return fmt::format("`{}` is none of {}{}", given, fmt::join(choices, ", "),
+                           near.empty() ? "" : fmt::format(" (did you mean `{}`?)", near));
+      });
+}
+
+CLI::Option* add_name(CLI::App& command, std::string& name) {
+  return command.add_option("NAME", name, "The volume's name")
+      ->required()
+      ->type_name("")
+      ->check([](const std::string& value) { return name_fault(value); });
+}
+
+}  // namespace dmr::cli

@@ -1,0 +1,344 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// `dm-remap create`: examines the devices, then writes fresh metadata on the spares. Main is opened
+// for reading only.
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <cstring>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "cli/app/output.h"
+#include "cli/app/sizes.h"
+#include "cli/app/status_text.h"
+#include "cli/commands/commands.h"
+#include "cli/device/content.h"
+#include "cli/device/member.h"
+#include "cli/metadata/offline_host.h"
+#include "cli/metadata/survey.h"
+#include "cli/state/hints.h"
+#include "core/base/bits.h"
+#include "core/log/store.h"
+#include "runtime/control/paths.h"
+
+namespace dmr::cli {
+namespace {
+
+constexpr CommandText kText{
+    .name = "create",
+    .group = "Prepare",
+    .summary = "Make a volume of a main device and its spares",
+    .explanation =
+        "Writes dm-remap's metadata on the spares. The main device is not written to: a "
+        "filesystem\n"
+        "that is on it stays and appears on the volume as it is. The spares lose their content.\n"
+        "About 1 % of the disk is plenty of spare for a disk that begins to fail; a partition at\n"
+        "the end of another disk will do. DEV is a block device or a regular file.",
+    .examples =
+        "  dm-remap create tank --main /dev/sdb --spare /dev/sdc1\n"
+        "  dm-remap create test --main disk.img --spare a.img --spare b.img\n"
+        "  dm-remap create tank --main /dev/sdb --spare /dev/sdc1 --policy rewrite"};
+
+struct Options {
+  std::string name;
+  std::string main;
+  std::vector<std::string> spares;
+  u64 block_bytes = 0;  // 0: chosen by the devices
+  std::string policy = "redirect";
+  bool force = false;
+  bool allow_buffered = false;
+  bool json = false;
+};
+
+struct Members {
+  DevicePtr main;
+  std::vector<DevicePtr> spares;
+
+  [[nodiscard]] std::vector<runtime::Device*> all() const {
+    std::vector<runtime::Device*> devices{main.get()};
+    for (const DevicePtr& spare : spares) devices.push_back(spare.get());
+    return devices;
+  }
+};
+
+// Once without locks: a device named twice must not be told from one that somebody else uses.
+Expected<void> check_apart(const Options& options) {
+  const runtime::DeviceOptions look{.read_only = true, .exclusive = false, .allow_buffered = true};
+  std::vector<DevicePtr> devices;
+  for (std::size_t i = 0; i <= options.spares.size(); ++i) {
+    auto device = i == 0 ? open_member("main", options.main, look)
+                         : open_member("spare", options.spares[i - 1], look);
+    if (!device) return std::unexpected(device.error());
+    for (const DevicePtr& other : devices) {
+      const std::string overlap = runtime::overlap_of(*other, **device);
+      if (!overlap.empty()) {
+        return refused(fmt::format("{}; give each member a device of its own", overlap));
+      }
+    }
+    devices.push_back(std::move(*device));
+  }
+  return {};
+}
+
+Expected<Members> open_members(const Options& options) {
+  if (auto apart = check_apart(options); !apart) return std::unexpected(apart.error());
+  Members members;
+  auto main = open_member("main", options.main,
+                          {.read_only = true, .allow_buffered = options.allow_buffered});
+  if (!main) return std::unexpected(main.error());
+  members.main = std::move(*main);
+  for (const std::string& spec : options.spares) {
+    auto spare = open_member("spare", spec, {.allow_buffered = options.allow_buffered});
+    if (!spare) return std::unexpected(spare.error());
+    members.spares.push_back(std::move(*spare));
+  }
+  return members;
+}
+
+Expected<void> check_contents(const Members& members) {
+  if (auto main = check_no_metadata("main", *members.main); !main) return main;
+  for (const DevicePtr& spare : members.spares) {
+    if (auto ours = check_no_metadata("spare", *spare); !ours) return ours;
+    if (auto foreign = check_no_content("spare", *spare); !foreign) return foreign;
+  }
+  return {};
+}
+
+// A volume of this name that is still where it was: two of them could not be told apart.
+Expected<void> check_name(const Options& options, const Members& members) {
+  if (const int process = runtime::NameLock::holder(options.name); process != 0) {
+    return failed(
+        fmt::format("a volume `{}` is running (process {}); stop it or choose another "
+                    "name",
+                    options.name, process));
+  }
+  const std::optional<Hint> hint = load_hint(options.name);
+  if (!hint || options.force) return {};
+  for (const std::string& spec : hint->spares) {
+    const bool taken_now =
+        std::any_of(members.spares.begin(), members.spares.end(),
+                    [&](const DevicePtr& spare) { return absolute_spec(spare->spec()) == spec; });
+    if (taken_now) continue;
+    const auto device = runtime::Device::open(
+        spec, {.read_only = true, .exclusive = false, .allow_buffered = true});
+    if (!device) continue;
+    const Survey found = survey(**device);
+    if (found.newest() == nullptr || name_of(*found.newest()) != options.name) continue;
+    return refused(
+        fmt::format("there is a volume `{}` already, with its spare on {}; choose "
+                    "another name, or --force to forget that one",
+                    options.name, spec));
+  }
+  return {};
+}
+
+Expected<u32> choose_block(const Options& options, const Members& members) {
+  const u64 main_logical = members.main->logical_block_bytes();
+  for (const DevicePtr& spare : members.spares) {
+    if (spare->logical_block_bytes() > main_logical) {
+      return failed(fmt::format(
+          "spare {}: its logical blocks of {} are larger than those of main "
+          "({}); give a spare with smaller ones",
+          spare->path(), binary_size(spare->logical_block_bytes()), binary_size(main_logical)));
+    }
+    if (spare->logical_block_bytes() > kMetaBytes) {
+      return failed(
+          fmt::format("spare {}: its logical blocks of {} are larger than a block of "
+                      "metadata (4 KiB); give a spare with smaller ones",
+                      spare->path(), binary_size(spare->logical_block_bytes())));
+    }
+  }
+  constexpr u64 kDefaultBytes = 4096;
+  constexpr u64 kMaxBytes = u64{kMaxBlockSectors} * kSectorBytes;
+  const u64 physical = members.main->physical_block_bytes();
+  const u64 fitting = is_power_of_two(physical) && physical <= kMaxBytes ? physical : kDefaultBytes;
+  const u64 chosen = options.block_bytes != 0 ? options.block_bytes
+                                              : std::max({kDefaultBytes, fitting, main_logical});
+  if (chosen < main_logical || chosen > kMaxBytes) {
+    return failed(fmt::format(
+        "a block of {} cannot hold the logical blocks of main {} ({}); give "
+        "--block-size {} or more",
+        binary_size(chosen), members.main->path(), binary_size(main_logical), main_logical));
+  }
+  return static_cast<u32>(chosen / kSectorBytes);
+}
+
+bool spares_fit(const std::vector<u64>& sizes, u32 block_sectors) {
+  const auto checkpoint = SpareLayout::checkpoint_blocks_for_set(sizes, block_sectors);
+  if (!checkpoint) return false;
+  return std::all_of(sizes.begin(), sizes.end(), [&](u64 size) {
+    return SpareLayout::make(size, block_sectors, SpareLayout::default_journal_slots(size),
+                             *checkpoint)
+        .has_value();
+  });
+}
+
+// The least size for a single spare, to the next 64 KiB.
+u64 smallest_spare(u32 block_sectors) {
+  constexpr u64 kStep = 128;
+  u64 size = kMinSpareSectors;
+  while (!spares_fit({size}, block_sectors) && size < (u64{1} << 24)) size += kStep;
+  return size;
+}
+
+Expected<void> check_sizes(const Members& members, u32 block_sectors) {
+  std::vector<u64> sizes;
+  const runtime::Device* smallest = members.spares.front().get();
+  for (const DevicePtr& spare : members.spares) {
+    sizes.push_back(spare->sectors());
+    if (spare->sectors() < smallest->sectors()) smallest = spare.get();
+  }
+  if (spares_fit(sizes, block_sectors)) return {};
+  if (spares_fit({smallest->sectors()}, block_sectors)) {
+    return failed(
+        fmt::format("spare {}: {} are too small beside the other spares, whose map it "
+                    "must hold too; give a larger one or leave it out",
+                    smallest->path(), sectors_size(smallest->sectors())));
+  }
+  return failed(
+      fmt::format("spare {}: {} are too small to hold the metadata and any data; at "
+                  "least {} are needed with blocks of {}",
+                  smallest->path(), sectors_size(smallest->sectors()),
+                  sectors_size(smallest_spare(block_sectors)), sectors_size(block_sectors)));
+}
+
+Expected<format::Superblock> write_metadata(const Options& options, const Members& members,
+                                            u32 block_sectors) {
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  FormatRequest request;
+  request.members = static_cast<u32>(members.spares.size()) + 1;
+  request.block_sectors = block_sectors;
+  request.policy = options.policy == "rewrite" ? format::Policy::rewrite : format::Policy::redirect;
+  request.created_unix_s =
+      static_cast<u64>(std::chrono::duration_cast<std::chrono::seconds>(now).count());
+  request.name = options.name.c_str();
+  const std::vector<runtime::Device*> devices = members.all();
+  for (std::size_t i = 0; i < devices.size(); ++i) request.device[i] = member_device(*devices[i]);
+
+  auto host = std::make_unique<OfflineHost>(devices);
+  auto store = std::make_unique<MetadataStore>(*host, host->executor());
+  Status status = store->open_memory();
+  if (status == Status::ok) {
+    status = host->run([&](FrameStack& frames) { return store->format(frames, request); });
+  }
+  const format::Superblock superblock = store->superblock();
+  store->close_memory();
+  if (status != Status::ok) {
+    const int error = host->last_error();
+    return failed(fmt::format("the metadata could not be written on the spares: {}",
+                              error != 0 ? std::strerror(error) : text_of(status)));
+  }
+  return superblock;
+}
+
+void print_result(const Options& options, const Members& members, u32 block_sectors) {
+  std::vector<u64> sizes;
+  for (const DevicePtr& spare : members.spares) sizes.push_back(spare->sectors());
+  const u64 checkpoint = *SpareLayout::checkpoint_blocks_for_set(sizes, block_sectors);
+  const auto layout = [&](u64 size) {
+    return *SpareLayout::make(size, block_sectors, SpareLayout::default_journal_slots(size),
+                              checkpoint);
+  };
+  if (options.json) {
+    Json spares = Json::array();
+    for (const DevicePtr& spare : members.spares) {
+      spares.push_back({{"path", spare->path()},
+                        {"bytes", spare->sectors() * kSectorBytes},
+                        {"data_blocks", layout(spare->sectors()).data_blocks}});
+    }
+    print_json(
+        {{"name", options.name},
+         {"block_bytes", block_sectors * kSectorBytes},
+         {"policy", options.policy},
+         {"main",
+          {{"path", members.main->path()}, {"bytes", members.main->sectors() * kSectorBytes}}},
+         {"spares", spares}});
+    return;
+  }
+  fmt::print("Created volume {} in blocks of {}.\n", painted(options.name, Colour::bold),
+             sectors_size(block_sectors));
+  fmt::print("  main   {} ({}), not written to: its data is the volume's\n", members.main->path(),
+             sectors_size(members.main->sectors()));
+  for (const DevicePtr& spare : members.spares) {
+    fmt::print("  spare  {} ({}), room for {}\n", spare->path(), sectors_size(spare->sectors()),
+               counted(layout(spare->sectors()).data_blocks, "block", "blocks"));
+  }
+  fmt::print("Next: dm-remap start {}\n", options.name);
+}
+
+void remember(const Options& options, const Members& members, const format::Superblock& block) {
+  Hint hint{.name = options.name,
+            .set = uuid_text(block.header.set),
+            .main = absolute_spec(members.main->spec()),
+            .spares = {}};
+  for (const DevicePtr& spare : members.spares) hint.spares.push_back(absolute_spec(spare->spec()));
+  if (auto saved = save_hint(hint); !saved) {
+    fmt::print(stderr, "dm-remap: note: {}; `start` will need --main and --spare\n",
+               saved.error().message);
+  }
+}
+
+Expected<Exit> create(const Options& options) {
+  if (options.spares.size() > kMaxSpares) {
+    return misused(
+        fmt::format("a volume has at most {} spares, not {}", kMaxSpares, options.spares.size()));
+  }
+  const Expected<Members> members = open_members(options);
+  if (!members) return std::unexpected(members.error());
+  if (auto writable = check_writable("main", *members->main); !writable) {
+    return std::unexpected(writable.error());
+  }
+  if (auto name = check_name(options, *members); !name) return std::unexpected(name.error());
+  if (!options.force) {
+    if (auto contents = check_contents(*members); !contents) {
+      return std::unexpected(contents.error());
+    }
+  }
+  const Expected<u32> block_sectors = choose_block(options, *members);
+  if (!block_sectors) return std::unexpected(block_sectors.error());
+  if (auto sizes = check_sizes(*members, *block_sectors); !sizes) {
+    return std::unexpected(sizes.error());
+  }
+  for (const DevicePtr& spare : members->spares) {
+    if (auto wiped = wipe_signatures(*spare); !wiped) return std::unexpected(wiped.error());
+  }
+  const auto superblock = write_metadata(options, *members, *block_sectors);
+  if (!superblock) return std::unexpected(superblock.error());
+  remember(options, *members, *superblock);
+  print_result(options, *members, *block_sectors);
+  return Exit::ok;
+}
+
+}  // namespace
+
+void add_create(CommandLine& line) {
+  CLI::App& command = line.add(kText);
+  const auto options = std::make_shared<Options>();
+  add_name(command, options->name);
+  command.add_option("--main", options->main, "The disk with bad sectors; its data stays")
+      ->required()
+      ->type_name("DEV");
+  command.add_option("--spare", options->spares, "Where refused blocks go; may be repeated")
+      ->required()
+      ->type_name("DEV")
+      ->expected(1)
+      ->take_all();
+  command
+      .add_option("--block-size", options->block_bytes,
+                  "The unit of remapping, 512 to 64K; else by the disk, at least 4K")
+      ->type_name("BYTES")
+      ->transform(size_in_bytes())
+      ->check(power_of_two(kSectorBytes, kMaxBlockSectors * kSectorBytes));
+  add_choice(command, "--policy", options->policy, {"redirect", "rewrite"},
+             "Writes to lost blocks go to a spare at once, or to main first");
+  command.add_flag("--force", options->force, "Take spares that hold something, and destroy it");
+  command.add_flag("--allow-buffered", options->allow_buffered,
+                   "Take files that cannot do direct I/O; flushes are weaker there");
+  add_json(command, options->json);
+  line.on_run(command, [options] { return create(*options); });
+}
+
+}  // namespace dmr::cli

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Devices on their way into a volume: opened under the role that the user gave them, and examined
+// before anything is written.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "cli/app/outcome.h"
+#include "core/log/store.h"
+#include "runtime/device/device.h"
+
+namespace dmr::cli {
+
+using DevicePtr = std::unique_ptr<runtime::Device>;
+
+// Opens; errors begin with the role ("main", "spare"). A file below a loop device counts as busy.
+[[nodiscard]] Expected<DevicePtr> open_member(const std::string& role, const std::string& spec,
+                                              const runtime::DeviceOptions& options);
+
+// An error when the device could not be written, although it was opened for reading only.
+[[nodiscard]] Expected<void> check_writable(const std::string& role, const runtime::Device& device);
+
+// Refused when the device holds metadata of dm-remap: it is a spare of a volume.
+[[nodiscard]] Expected<void> check_no_metadata(const std::string& role,
+                                               const runtime::Device& device);
+// Refused when the device holds anything that libblkid knows.
+[[nodiscard]] Expected<void> check_no_content(const std::string& role,
+                                              const runtime::Device& device);
+
+// How the engine sees the device.
+[[nodiscard]] MemberDevice member_device(const runtime::Device& device);
+
+}  // namespace dmr::cli

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// See sysfs.h.
+#include "cli/device/sysfs.h"
+
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <system_error>
+
+namespace dmr::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+std::string read_line(const fs::path& path) {
+  std::ifstream file(path);
+  std::string line;
+  std::getline(file, line);
+  return line;
+}
+
+}  // namespace
+
+std::string loop_device_on(const std::string& path) {
+  struct stat wanted{};
+  if (stat(path.c_str(), &wanted) != 0) return "";
+  std::error_code error;
+  for (const auto& disk : fs::directory_iterator("/sys/block", error)) {
+    const std::string file = read_line(disk.path() / "loop/backing_file");
+    struct stat found{};
+    if (file.empty() || stat(file.c_str(), &found) != 0) continue;
+    if (found.st_dev == wanted.st_dev && found.st_ino == wanted.st_ino) {
+      return "/dev/" + disk.path().filename().string();
+    }
+  }
+  return "";
+}
+
+std::vector<std::string> all_block_devices() {
+  std::vector<std::string> paths;
+  std::error_code error;
+  for (const auto& entry : fs::directory_iterator("/sys/class/block", error)) {
+    std::string name = entry.path().filename().string();
+    std::replace(name.begin(), name.end(), '!', '/');  // how sysfs writes cciss/c0d0
+    const std::string size = read_line(entry.path() / "size");
+    if (!size.empty() && size != "0") paths.push_back("/dev/" + name);
+  }
+  std::sort(paths.begin(), paths.end());
+  return paths;
+}
+
+}  // namespace dmr::cli

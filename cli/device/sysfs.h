@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// What /sys knows about block devices that opening one does not tell.
+#pragma once
+
+#include <string>
+#include <vector>
+
+namespace dmr::cli {
+
+// "/dev/loopN" of a loop device on this file, or "".
+[[nodiscard]] std::string loop_device_on(const std::string& path);
+
+// Paths of all block devices and partitions that have a size, sorted.
+[[nodiscard]] std::vector<std::string> all_block_devices();
+
+}  // namespace dmr::cli

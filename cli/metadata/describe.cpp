@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// See describe.h.
+#include "cli/metadata/describe.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include <fmt/format.h>
+
+namespace dmr::cli {
+namespace {
+
+Json json_of_member(const format::MemberEntry& entry, u32 number) {
+  return {{"member", number},
+          {"uuid", uuid_text(entry.uuid)},
+          {"state", text_of(static_cast<format::MemberState>(entry.state))},
+          {"sectors", u64{entry.sectors}},
+          {"logical_block_bytes", u32{entry.logical_block_bytes}},
+          {"journal_slots", u32{entry.journal_slots}},
+          {"checkpoint_blocks", u64{entry.checkpoint_blocks}},
+          {"identity", identity_of(entry)}};
+}
+
+void add_content(Json& json, const format::Superblock& block) {
+  json["name"] = name_of(block);
+  json["set"] = uuid_text(block.header.set);
+  json["version"] = fmt::format("{}.{}", u16{block.version_major}, u16{block.version_minor});
+  json["oldest_minor"] = u16{block.oldest_minor};
+  json["compat"] = u64{block.compat};
+  json["ro_compat"] = u64{block.ro_compat};
+  json["incompat"] = u64{block.incompat};
+  json["sequence"] = u64{block.header.sequence};
+  json["own_member"] = block.own_member;
+  json["volume_sectors"] = u64{block.volume_sectors};
+  json["block_bytes"] = u64{block.block_sectors} * kSectorBytes;
+  json["policy"] = text_of(static_cast<format::Policy>(block.policy));
+  json["created_unix_s"] = u64{block.created_unix_s};
+  json["open_generation"] = u64{block.open_generation};
+  json["membership_generation"] = u64{block.membership.generation};
+  Json members = Json::array();
+  const u32 count = std::min<u32>(block.member_count, kMaxMembers);
+  for (u32 i = 0; i < count; ++i) members.push_back(json_of_member(block.member[i], i));
+  json["members"] = members;
+}
+
+Json records_of(const format::Record* records, u32 count) {
+  Json list = Json::array();
+  for (u32 i = 0; i < count; ++i) list.push_back(json_of(records[i]));
+  return list;
+}
+
+void add_journal(Json& json, const format::JournalBlock& block) {
+  json["sequence"] = u64{block.header.sequence};
+  json["open_epoch"] = u64{block.header.open_epoch};
+  json["previous_sequence"] = u64{block.previous_sequence};
+  json["open_generation"] = u64{block.open_generation};
+  json["membership_generation"] = u64{block.membership};
+  json["records"] = records_of(block.record, std::min(u32{block.records}, format::kJournalRecords));
+}
+
+void add_header(Json& json, const format::CheckpointHeader& block) {
+  json["state"] = block.state == format::kCheckpointComplete ? "complete" : "being written";
+  json["sequence"] = u64{block.header.sequence};
+  json["open_epoch"] = u64{block.header.open_epoch};
+  json["covered_sequence"] = u64{block.covered_sequence};
+  json["record_count"] = u64{block.records};
+  json["body_blocks"] = u64{block.body_blocks};
+  json["open_generation"] = u64{block.open_generation};
+}
+
+}  // namespace
+
+const char* text_of(format::MemberState state) {
+  switch (state) {
+    case format::MemberState::absent:
+      return "absent";
+    case format::MemberState::live:
+      return "live";
+    case format::MemberState::missing:
+      return "missing";
+    case format::MemberState::failed:
+      return "failed";
+    case format::MemberState::removed:
+      return "removed";
+  }
+  return "unknown";
+}
+
+const char* text_of(format::Policy policy) {
+  return policy == format::Policy::rewrite ? "rewrite" : "redirect";
+}
+
+Json json_of(const SuperblockCopy& copy, u32 number) {
+  Json json{{"copy", number}, {"sector", copy.sector.value}};
+  if (copy.error != 0) {
+    json["state"] = fmt::format("unreadable: {}", std::strerror(copy.error));
+    return json;
+  }
+  json["state"] = copy.verdict != format::Verdict::ok ? format::text(copy.verdict)
+                  : copy.status != Status::ok         ? copy.why
+                                                      : "ok";
+  if (copy.verdict == format::Verdict::ok) add_content(json, copy.block);
+  return json;
+}
+
+Json json_of(const format::Record& record) {
+  if (record.type == static_cast<u8>(format::RecordType::bad_spare)) {
+    return {{"type", "bad_spare"},
+            {"member", record.member},
+            {"spare_block", u64{record.block}},
+            {"blocks", u32{record.length}}};
+  }
+  Json json{{"type", "mapping"},       {"block", u64{record.block}}, {"blocks", u32{record.length}},
+            {"member", record.member}, {"spare_block", nullptr},     {"lost", "none"}};
+  if (record.member != kMain) json["spare_block"] = u64{record.home};
+  if ((record.flags & format::kRecordLostAll) != 0) {
+    json["lost"] = "all";
+  } else if (record.lost_low != 0 || record.lost_high != 0) {
+    Json sectors = Json::array();
+    const LostMask mask{.low = record.lost_low, .high = record.lost_high};
+    for (u32 i = 0; i < kMaxBlockSectors; ++i) {
+      if (mask.test(i)) sectors.push_back(i);
+    }
+    json["lost"] = sectors;
+  }
+  return json;
+}
+
+Json json_of(const MetaView& seen) {
+  Json json{{"area", seen.area}, {"index", seen.index}, {"sector", seen.sector.value}};
+  if (seen.error != 0) {
+    json["verdict"] = fmt::format("unreadable: {}", std::strerror(seen.error));
+    return json;
+  }
+  json["verdict"] = format::text(seen.verdict);
+  if (seen.verdict != format::Verdict::ok) return json;
+  switch (seen.kind) {
+    case format::Kind::journal:
+      add_journal(json, seen.block->as<format::JournalBlock>());
+      break;
+    case format::Kind::checkpoint_header:
+      add_header(json, seen.block->as<format::CheckpointHeader>());
+      break;
+    case format::Kind::checkpoint_body: {
+      const auto& body = seen.block->as<format::CheckpointBody>();
+      json["records"] =
+          records_of(body.record, std::min(u32{body.records}, format::kCheckpointRecords));
+      break;
+    }
+    case format::Kind::superblock:
+      break;  // json_of(SuperblockCopy) is for these
+  }
+  return json;
+}
+
+}  // namespace dmr::cli

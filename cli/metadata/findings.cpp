@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// See findings.h.
+#include "cli/metadata/findings.h"
+
+#include <cstring>
+
+#include <fmt/format.h>
+
+#include "runtime/device/errno_status.h"
+
+namespace dmr::cli {
+namespace {
+
+constexpr char kRepaired[] = "a good copy is left; `dm-remap start` repairs it";
+constexpr char kRefused[] = "the volume does not start";
+
+std::string device_of(const Finding& finding, const std::vector<std::string>& paths) {
+  if (finding.member < paths.size() && !paths[finding.member].empty()) {
+    return paths[finding.member];
+  }
+  return finding.member == kMain ? "main" : fmt::format("spare {}", finding.member);
+}
+
+std::string sector_of(const Finding& finding) {
+  return fmt::format("(sector {})", finding.address.value);
+}
+
+std::string io_text(IoStatus status) { return std::strerror(runtime::errno_of(status)); }
+
+FindingText of_superblock(const Finding& finding, const std::string& device) {
+  const std::string copy =
+      fmt::format("{}: superblock copy {} {}", device, finding.copy, sector_of(finding));
+  switch (finding.kind) {
+    case FindingKind::superblock_stale:
+      return {"superblock_stale", Weight::note, copy + " is older than the newest",
+              "a crash can leave that; `dm-remap start` brings it up to date"};
+    case FindingKind::superblock_torn:
+      return {"superblock_torn", Weight::note, copy + " was being written when the power went",
+              "a good copy is left; `dm-remap start` rewrites it"};
+    default:
+      return {"superblock_damaged", Weight::fault, copy + " is damaged", kRepaired};
+  }
+}
+
+FindingText of_log(const Finding& finding, const std::string& device) {
+  const std::string area = fmt::format("area {} {}", finding.copy, sector_of(finding));
+  switch (finding.kind) {
+    case FindingKind::journal_damaged:
+      return {"journal_damaged", Weight::fault,
+              fmt::format("{}: a journal slot in {} is damaged", device, area), kRepaired};
+    case FindingKind::journal_gap:
+      return {"journal_gap", Weight::fatal,
+              fmt::format("{}: journal block {} has no good copy", device, finding.sequence),
+              "changes of the map are lost, so reads could be stale; the volume does not start"};
+    case FindingKind::checkpoint_damaged:
+      return {"checkpoint_damaged", Weight::fault,
+              fmt::format("{}: the checkpoint in {} is damaged", device, area),
+              "the other checkpoint and the journal serve; `dm-remap start` repairs it"};
+    case FindingKind::no_checkpoint:
+      return {"no_checkpoint", Weight::fatal,
+              fmt::format("{}: no checkpoint of any spare is good", device),
+              "the map cannot be read; the volume does not start"};
+    case FindingKind::record_invalid:
+      return {"record_invalid", Weight::fatal,
+              fmt::format("{}: a record in block {} {} points where it must not", device,
+                          finding.sequence, sector_of(finding)),
+              kRefused};
+    default:
+      return {"double_owner", Weight::fatal,
+              fmt::format("{}: the spare block at sector {} serves two blocks of the volume",
+                          device, finding.address.value),
+              kRefused};
+  }
+}
+
+FindingText of_member(const Finding& finding, const std::string& device) {
+  switch (finding.kind) {
+    case FindingKind::member_missing:
+      return {"member_missing", Weight::note, device + " is not among the devices",
+              "without it the volume starts with --degraded only, and its blocks read as errors"};
+    case FindingKind::member_stale:
+      return {"member_stale", Weight::note, device + " lags behind the other spares",
+              "`dm-remap start` brings it up to date"};
+    case FindingKind::member_wrong:
+      if (finding.expected != finding.found) {
+        return {"member_wrong", Weight::fatal,
+                fmt::format("{} is not the device of this volume: {} sectors expected, {} found",
+                            device, finding.expected, finding.found),
+                kRefused};
+      }
+      return {"member_wrong", Weight::fatal,
+              device + " is not the device of this volume: serial or WWN differ",
+              "the volume starts with --ignore-identity only"};
+    case FindingKind::members_divergent:
+      return {"members_divergent", Weight::fatal,
+              device + " and another member were changed apart from each other", kRefused};
+    default:
+      return {"read_failed", Weight::fault,
+              fmt::format("{}: metadata at sector {} cannot be read: {}", device,
+                          finding.address.value, io_text(finding.io)),
+              "another copy serves; the spare itself begins to fail and should be replaced"};
+  }
+}
+
+}  // namespace
+
+FindingText describe(const Finding& finding, const std::vector<std::string>& paths) {
+  const std::string device = device_of(finding, paths);
+  FindingText text;
+  switch (finding.kind) {
+    case FindingKind::superblock_damaged:
+    case FindingKind::superblock_stale:
+    case FindingKind::superblock_torn:
+      text = of_superblock(finding, device);
+      break;
+    case FindingKind::journal_damaged:
+    case FindingKind::journal_gap:
+    case FindingKind::checkpoint_damaged:
+    case FindingKind::no_checkpoint:
+    case FindingKind::record_invalid:
+    case FindingKind::double_owner:
+      text = of_log(finding, device);
+      break;
+    default:
+      text = of_member(finding, device);
+  }
+  if (finding.fatal && text.weight != Weight::fatal) {
+    text.weight = Weight::fatal;
+    text.consequence = kRefused;
+  }
+  return text;
+}
+
+const char* text_of(Weight weight) {
+  switch (weight) {
+    case Weight::note:
+      return "note";
+    case Weight::fault:
+      return "fault";
+    case Weight::fatal:
+      return "fatal";
+  }
+  return "";
+}
+
+}  // namespace dmr::cli

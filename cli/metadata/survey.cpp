@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// See survey.h.
+#include "cli/metadata/survey.h"
+
+#include <algorithm>
+#include <cstdlib>
+#include <cstring>
+#include <new>
+
+#include <fmt/format.h>
+
+namespace dmr::cli {
+namespace {
+
+template <std::size_t N>
+std::string padded_text(const char (&text)[N]) {
+  return std::string(text, strnlen(text, N));
+}
+
+SuperblockCopy read_copy(const runtime::Device& device, u32 number, Sector at, MetaBuffer& buffer) {
+  SuperblockCopy copy;
+  copy.sector = at;
+  copy.error = read_meta(device, at, buffer);
+  if (copy.error != 0) return copy;
+  copy.block = buffer.as<format::Superblock>();
+  const format::Place place{.kind = format::Kind::superblock,
+                            .member = 1,
+                            .area = static_cast<u8>(number),
+                            .set = {},
+                            .address = at};
+  copy.verdict = format::check_of_any_set(copy.block, place);
+  if (copy.verdict != format::Verdict::ok) return copy;
+  const format::Judgement judged =
+      format::validate_superblock(copy.block, format::Access::read_only);
+  copy.status = judged.status;
+  copy.why = judged.why;
+  return copy;
+}
+
+}  // namespace
+
+MetaBuffer::MetaBuffer()
+    : memory_(static_cast<std::byte*>(std::aligned_alloc(kMetaBytes, kMetaBytes))) {
+  if (memory_ == nullptr) throw std::bad_alloc();
+  std::memset(memory_.get(), 0, kMetaBytes);
+}
+
+void MetaBuffer::Free::operator()(std::byte* memory) const { std::free(memory); }
+
+int read_meta(const runtime::Device& device, Sector at, MetaBuffer& buffer) {
+  return device.read(at.value * kSectorBytes, buffer.bytes());
+}
+
+bool Survey::ours() const {
+  return std::any_of(copy.begin(), copy.end(), [](const auto& one) { return one.ours(); });
+}
+
+bool Survey::readable() const {
+  return !too_small &&
+         std::any_of(copy.begin(), copy.end(), [](const auto& one) { return one.error == 0; });
+}
+
+const format::Superblock* Survey::newest() const {
+  const format::Superblock* best = nullptr;
+  for (const SuperblockCopy& one : copy) {
+    if (!one.good()) continue;
+    if (best == nullptr || one.block.header.sequence > best->header.sequence) best = &one.block;
+  }
+  return best;
+}
+
+const SuperblockCopy* Survey::newest_intact() const {
+  const SuperblockCopy* best = nullptr;
+  for (const SuperblockCopy& one : copy) {
+    if (one.error != 0 || one.verdict != format::Verdict::ok) continue;
+    if (best == nullptr || one.block.header.sequence > best->block.header.sequence) best = &one;
+  }
+  return best;
+}
+
+Survey survey(const runtime::Device& device) {
+  Survey all;
+  MetaBuffer buffer;
+  for (u32 number = 0; number < kSuperblockCopies; ++number) {
+    const Result<Sector> at = SpareLayout::superblock_sector(device.sectors(), number);
+    if (!at) {
+      all.too_small = true;
+      return all;
+    }
+    all.copy[number] = read_copy(device, number, *at, buffer);
+  }
+  return all;
+}
+
+std::string name_of(const format::Superblock& block) { return padded_text(block.name); }
+
+std::string identity_of(const format::MemberEntry& entry) { return padded_text(entry.identity); }
+
+std::string uuid_text(const Uuid& uuid) {
+  std::string text;
+  for (std::size_t i = 0; i < sizeof(uuid.bytes); ++i) {
+    if (i == 4 || i == 6 || i == 8 || i == 10) text += '-';
+    text += fmt::format("{:02x}", uuid.bytes[i]);
+  }
+  return text;
+}
+
+}  // namespace dmr::cli
