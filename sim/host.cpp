@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "sim/host.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace dmr::sim {
+
+SimHost::SimHost(World& world, std::vector<std::unique_ptr<SimDisk>>& disks)
+    : world_(world), disks_(disks) {}
+
+SimHost::~SimHost() { free_all(); }
+
+u64 SimHost::delay() {
+  Random& random = world_.random();
+  if (random.chance(troubles.slow_of_1000)) return random.range(1, troubles.slow_ns);
+  if (random.chance(20)) return random.range(1, 20'000'000);
+  return random.range(1, 100'000);
+}
+
+void SimHost::submit(DeviceIo& io) {
+  start(io, Lane::rest);
+  world_.preempt();
+}
+
+void SimHost::submit_batch(std::span<DeviceIo* const> batch) {
+  for (DeviceIo* io : batch) start(*io, Lane::rest);
+  world_.preempt();
+}
+
+void SimHost::start(DeviceIo& io, Lane lane) {
+  DMR_ASSERT(io.member < disks_.size());
+  DMR_ASSERT(io.op == IoOp::flush ||
+             (io.sectors > 0 && io.sector.value + io.sectors <= disks_[io.member]->sectors()));
+  const u64 id = ++ios_;
+  running_.push_back(Running{
+      .io = &io, .id = id, .sent = world_.stamp(), .sent_ns = world_.now_ns(), .applied = false});
+  const u64 effect = delay();
+  world_.after(effect, lane, [this, id] { apply(id); });
+  world_.after(effect + 1 + (delay() / 4), lane, [this, id, lane] { complete(id, lane); });
+}
+
+SimHost::Running* SimHost::find(u64 id) {
+  for (Running& running : running_) {
+    if (running.id == id) return &running;
+  }
+  DMR_ASSERT(false);
+  return nullptr;
+}
+
+IoStatus SimHost::on_disk(DeviceIo& io, u64 id, u64 sent) {
+  SimDisk& disk = *disks_[io.member];
+  if (id == troubles.io_fails_at) disk.fail_next(troubles.io_status);
+  const auto write_data = [&io](u32 i) {
+    std::array<std::byte, kSectorBytes> bytes{};
+    if (io.op == IoOp::write && io.buffer != nullptr) {
+      std::memcpy(bytes.data(), io.buffer + std::size_t{i} * kSectorBytes, kSectorBytes);
+    } else if (io.op == IoOp::write && io.payload != nullptr) {
+      io.payload->copy_out(io.payload_offset + u64{i} * kSectorBytes, bytes);
+    }
+    return pack(bytes);
+  };
+  const auto read_data = [&io](u32 i, const Data& data) {
+    std::array<std::byte, kSectorBytes> bytes;
+    unpack(data, bytes);
+    if (io.buffer != nullptr) {
+      std::memcpy(io.buffer + std::size_t{i} * kSectorBytes, bytes.data(), kSectorBytes);
+    } else {
+      io.payload->copy_in(io.payload_offset + u64{i} * kSectorBytes, bytes);
+    }
+  };
+  switch (io.op) {
+    case IoOp::read:
+      return disk.read(io.sector, io.sectors, read_data);
+    case IoOp::write:
+    case IoOp::write_zeroes:
+      return disk.write(id, io.sector, io.sectors, write_data);
+    case IoOp::flush:
+      return disk.flush(sent);
+    case IoOp::discard:
+      return disk.discard(id, io.sector, io.sectors);
+  }
+  return IoStatus::unsupported;
+}
+
+void SimHost::apply(u64 id) {
+  Running* running = find(id);
+  running->applied = true;
+  DeviceIo& io = *running->io;
+  const u64 sent = running->sent;
+  io.status = on_disk(io, id, sent);
+  world_.note(io.op == IoOp::read    ? "disk {}: read {}+{}, status {}"
+              : io.op == IoOp::flush ? "disk {}: flush {}+{}, status {}"
+              : io.fua               ? "disk {}: write {}+{} fua, status {}"
+                                     : "disk {}: write {}+{}, status {}",
+              io.member, io.sector.value, io.sectors, static_cast<u64>(io.status));
+}
+
+void SimHost::complete(u64 id, Lane lane) {
+  const Running running = *find(id);
+  std::erase_if(running_, [id](const Running& r) { return r.id == id; });
+  DMR_ASSERT(running.applied);
+  DeviceIo& io = *running.io;
+  io.elapsed_ns = world_.now_ns() - running.sent_ns;
+  if (io.op != IoOp::read && io.op != IoOp::flush) {
+    // Of a failed write nothing is promised, so a flush need not take it along.
+    if (io.status == IoStatus::ok) {
+      disks_[io.member]->write_completed(id, io.sector, io.sectors, io.fua);
+    }
+  }
+  io.done(io);
+  if (lane == Lane::rest) kick();
+}
+
+void SimHost::kick() {
+  if (kicked_ || engine_ == nullptr) return;
+  kicked_ = true;
+  world_.after(world_.random().below(20'000), Lane::rest, [this] {
+    kicked_ = false;
+    if (engine_ != nullptr && engine_->run()) kick();
+  });
+}
+
+void SimHost::post(World::Action action) {
+  world_.after(world_.random().below(20'000), Lane::rest, [this, act = std::move(action)] {
+    act();
+    kick();
+  });
+}
+
+u64 SimHost::now_ns() { return world_.now_ns(); }
+
+void SimHost::wake_at(u64 deadline_ns) {
+  const u64 at = std::max(deadline_ns, world_.now_ns() + 1);
+  if (wake_ns_ <= at) return;
+  wake_ns_ = at;
+  world_.after(at - world_.now_ns(), Lane::rest, [this, at] {
+    if (wake_ns_ != at || engine_ == nullptr) return;
+    wake_ns_ = ~u64{0};
+    engine_->on_timer();
+    kick();
+  });
+}
+
+SimHost::Section SimHost::begin_section() {
+  sections_.push_back(next_section_);
+  return next_section_++;
+}
+
+void SimHost::end_section(Section section) {
+  std::erase(sections_, section);
+  for (Grace& grace : graces_) {
+    if (grace.work == nullptr || std::erase(grace.waits_for, section) == 0) continue;
+    if (grace.waits_for.empty()) end_grace(grace);
+  }
+  std::erase_if(graces_, [](const Grace& grace) { return grace.work == nullptr; });
+}
+
+void SimHost::end_grace(Grace& grace) {
+  GraceWork* work = std::exchange(grace.work, nullptr);
+  world_.after(delay(), Lane::rest, [this, work] {
+    work->done(*work);
+    kick();
+  });
+}
+
+void SimHost::after_grace(GraceWork& work) {
+  world_.preempt();
+  Grace grace{.work = &work, .waits_for = sections_};
+  if (grace.waits_for.empty()) {
+    end_grace(grace);
+  } else {
+    graces_.push_back(std::move(grace));
+  }
+}
+
+i64 SimHost::epoch_in_flight(u32 slot) {
+  world_.preempt();
+  return in_flight_[slot];
+}
+
+}  // namespace dmr::sim

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The engine's host in the simulator: I/O that completes late and in any order, grace periods that
+// wait for the simulated read sections, memory that can run out.
+#pragma once
+
+#include <memory>
+#include <unordered_map>
+#include <vector>
+
+#include "core/host/host.h"
+#include "sim/disk.h"
+#include "sim/world.h"
+
+namespace dmr::sim {
+
+// Whoever runs on the executor: the volume, or the store while a set is formatted.
+class Engine {
+ public:
+  virtual bool run() = 0;  // true: call again
+  virtual void on_timer() = 0;
+  virtual void give_page(void* page) = 0;
+
+ protected:
+  ~Engine() = default;
+};
+
+struct HostTroubles {
+  u32 slow_of_1000 = 0;          // I/Os that take seconds instead of microseconds
+  u64 slow_ns = 0;               // at most
+  u32 page_refused_of_1000 = 0;  // index pages that never come
+  u64 memory_fails_at = 0;       // the n-th allocation finds no memory; 0: none
+  u64 io_fails_at = 0;           // the n-th I/O fails with this status; 0: none
+  IoStatus io_status = IoStatus::transport;
+};
+
+class SimHost final : public Host {
+ public:
+  SimHost(World& world, std::vector<std::unique_ptr<SimDisk>>& disks);
+  ~SimHost();
+  SimHost(const SimHost&) = delete;
+  SimHost& operator=(const SimHost&) = delete;
+
+  // Host.
+  void submit(DeviceIo& io) override;
+  void submit_batch(std::span<DeviceIo* const> batch) override;
+  u64 now_ns() override;
+  void wake_at(u64 deadline_ns) override;
+  void after_grace(GraceWork& work) override;
+  i64 epoch_in_flight(u32 slot) override;
+  void* allocate(std::size_t bytes, std::size_t alignment) override;
+  void release(void* memory, std::size_t bytes) override;
+  void request_pages(u32 count) override;
+  void random(std::span<std::byte> out) override;
+  void event(const Event& event) override;
+  void poison(const void* memory, std::size_t bytes) override;
+  void unpoison(const void* memory, std::size_t bytes) override;
+
+  // The executor.
+  void attach(Engine* engine) { engine_ = engine; }
+  void post(World::Action action);  // runs on the executor, soon
+  void kick();                      // the executor has something to do
+
+  // The hot path. A read section may last over several events; grace periods wait for its end.
+  using Section = u64;
+  [[nodiscard]] Section begin_section();
+  void end_section(Section section);
+  void enter(u32 slot) { ++in_flight_[slot]; }
+  void leave(u32 slot) { --in_flight_[slot]; }
+  // An I/O of the hot path: completes in its lane, not on the executor.
+  void start(DeviceIo& io, Lane lane);
+
+  // Everything that was under way is gone, as is the engine's memory; the disks keep what
+  // `choose` picks of their unflushed sectors, or a random subset.
+  void power_cut(const Chooser* choose = nullptr);
+
+  HostTroubles troubles;
+  bool pages_at_once = false;  // while a volume opens
+  [[nodiscard]] u64 ios() const { return ios_; }
+  [[nodiscard]] u64 allocations() const { return allocations_; }
+  [[nodiscard]] u64 memory_held() const { return memory_.size(); }
+  [[nodiscard]] u64 pages_refused() const { return pages_refused_; }
+  [[nodiscard]] u64 events_of(EventKind kind) const { return events_[static_cast<u32>(kind)]; }
+  [[nodiscard]] std::size_t in_flight() const { return running_.size(); }
+
+ private:
+  static constexpr u32 kSlots = 64;
+  static constexpr u32 kEventKinds = static_cast<u32>(EventKind::pool_exhausted) + 1;
+  struct Running {
+    DeviceIo* io = nullptr;
+    u64 id = 0;
+    u64 sent = 0;
+    u64 sent_ns = 0;
+    bool applied = false;
+  };
+  struct Grace {
+    GraceWork* work = nullptr;
+    std::vector<Section> waits_for;
+  };
+
+  void apply(u64 id);
+  void complete(u64 id, Lane lane);
+  [[nodiscard]] Running* find(u64 id);
+  [[nodiscard]] IoStatus on_disk(DeviceIo& io, u64 id, u64 sent);
+  [[nodiscard]] u64 delay();
+  void end_grace(Grace& grace);
+  void free_all();
+  void give_page();
+
+  World& world_;
+  std::vector<std::unique_ptr<SimDisk>>& disks_;
+  Engine* engine_ = nullptr;
+  bool kicked_ = false;
+  u64 wake_ns_ = ~u64{0};
+  std::vector<Running> running_;
+  u64 ios_ = 0;
+  std::vector<Section> sections_;
+  Section next_section_ = 1;
+  std::vector<Grace> graces_;
+  i64 in_flight_[kSlots] = {};
+  std::unordered_map<void*, std::size_t> memory_;
+  u64 allocations_ = 0;
+  u64 pages_refused_ = 0;
+  u64 events_[kEventKinds] = {};
+};
+
+}  // namespace dmr::sim

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// A whole computer: disks, the engine on its host, clients' queue, and the oracle that watches. It
+// can be switched on and off, properly or by pulling the plug.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "core/log/store.h"
+#include "core/volume/volume.h"
+#include "sim/host.h"
+#include "sim/oracle.h"
+#include "sim/queue.h"
+
+namespace dmr::sim {
+
+// What is built, decided before the first event.
+struct Shape {
+  u64 main_sectors = 2048;
+  u32 block_sectors = 8;
+  std::vector<u64> spare_sectors = {2048};
+  format::Policy policy = format::Policy::redirect;
+  VolumeConfig config;
+};
+
+struct MachineCounters {
+  u64 opens = 0;
+  u64 power_cuts = 0;
+  u64 findings = 0;
+  u64 repaired = 0;  // openings that reported damage and went well
+};
+
+class Machine final : private Engine, private FindingSink, private VolumeView {
+ public:
+  static constexpr u64 kSecond_ns = 1'000'000'000;
+  // No request, command, opening or closing may take longer in virtual time.
+  static constexpr u64 kPatience_ns = 300 * kSecond_ns;
+
+  Machine(u64 seed, const Shape& shape);
+  ~Machine();
+  Machine(const Machine&) = delete;
+  Machine& operator=(const Machine&) = delete;
+
+  // Each of these runs the world until it has its answer. timed_out: it never came, and the oracle
+  // knows.
+  Status format();
+  Status open(bool read_only = false, bool allow_degraded = false);
+  Status close();
+  // Begins to open and pulls the plug after so many events; false: it was open before that.
+  bool open_and_cut(u64 events);
+  Status run_command(CommandKind kind, std::span<const SectorRange> ranges);
+  void request(UserRequest& request);
+  // Pulls the plug. The volume is off afterwards.
+  void power_cut(const Chooser* choose = nullptr);
+
+  // Steps the world until `done` or the patience ends; false then, and the oracle knows.
+  bool run_until(const std::function<bool()>& done, const char* what);
+  // Waits for all requests.
+  bool drain();
+  // Reads every sector; the oracle compares.
+  void read_back();
+  // Compares the map with what the oracle knows; to be called with no request under way.
+  void audit();
+
+  [[nodiscard]] bool is_open() const { return volume_ != nullptr; }
+  [[nodiscard]] Volume& volume() { return *volume_; }
+  [[nodiscard]] const Shape& shape() const { return shape_; }
+  [[nodiscard]] const std::vector<Finding>& findings() const { return findings_; }
+  [[nodiscard]] bool fatal_finding() const;
+  [[nodiscard]] const MachineCounters& counters() const { return counters_; }
+  [[nodiscard]] LoadRequest load_request() const;
+
+  World world;
+  std::vector<std::unique_ptr<SimDisk>> disks;
+  SimHost host;
+  Oracle oracle;
+  SimQueue queue;
+  u32 absent = 0;  // bit m: member m is not handed in at the next opening
+
+ private:
+  // Engine.
+  bool run() override;
+  void on_timer() override;
+  void give_page(void* page) override;
+  // FindingSink.
+  void found(const Finding& finding) override;
+  // VolumeView.
+  bool is_lost(Sector sector) override;
+  bool home_is_gone(Sector sector) override;
+  bool can_redirect() override;
+  Sector sector_at(Member member, Sector device_sector) override;
+
+  [[nodiscard]] bool home_at(Sector sector, Run& run);
+  void audit_home(const Run& run, std::vector<std::vector<bool>>& owned);
+  void begin_open(Volume::Open& open, bool read_only, bool allow_degraded);
+  Status opened(const Volume::Open& open);
+  void drop_volume();
+
+  const Shape shape_;
+  std::unique_ptr<std::byte[]> memory_;  // of the volume, which may end without its destructor
+  Volume* volume_ = nullptr;
+  bool open_ended_ = false;
+  std::vector<Finding> findings_;
+  MachineCounters counters_;
+};
+
+}  // namespace dmr::sim

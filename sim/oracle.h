@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// What a user of the volume may see. For every sector it keeps the writes whose data a read may
+// return now, and those that may be there after a power cut; and why an error may be answered.
+// It knows requests and what the disks did, nothing of how the engine works.
+#pragma once
+
+#include <set>
+#include <string>
+#include <vector>
+
+#include "core/host/host.h"
+#include "sim/data.h"
+#include "sim/disk.h"
+#include "sim/world.h"
+
+namespace dmr::sim {
+
+// The rules of the contract, by their numbers.
+enum class Rule : u8 {
+  none,
+  never_wrong_data,
+  lost_means_lost,
+  writes_survive,
+  flush_means_flush,
+  one_home_per_block,
+  damage_is_noticed,
+  only_medium_errors_remap,
+  the_right_disks,
+  healthy_costs_nothing,
+  nothing_hangs,
+};
+[[nodiscard]] const char* rule_name(Rule rule);
+
+struct Violation {
+  Rule rule = Rule::none;
+  std::string text;
+};
+
+// One request as the oracle follows it. Stamps are World::stamp().
+struct Ticket {
+  IoOp op = IoOp::read;
+  bool fua = false;
+  Sector sector;
+  u32 sectors = 0;
+  u64 begun = 0;
+  u64 write = 0;  // number of a write: with the sector it makes the token
+  u64 begun_ns = 0;
+};
+
+// What the oracle asks about the volume when an error needs an excuse.
+class VolumeView {
+ public:
+  virtual bool is_lost(Sector sector) = 0;       // in the map
+  virtual bool home_is_gone(Sector sector) = 0;  // its member is not there
+  virtual bool can_redirect() = 0;  // a live spare has a free block, the volume is writable
+  // Whose data lies there; sectors() when nobody's. For content that does not name its sector.
+  virtual Sector sector_at(Member member, Sector device_sector) = 0;
+
+ protected:
+  ~VolumeView() = default;
+};
+
+class Oracle final : public DiskWatcher {
+ public:
+  Oracle(World& world, u64 sectors, u32 spare_attempts);
+
+  void set_view(VolumeView* view) { view_ = view; }
+  [[nodiscard]] u64 sectors() const { return states_.size(); }
+  // The data that main held before the volume was made.
+  [[nodiscard]] static Data adopted(Sector sector) { return {make_token(sector, 0), nullptr}; }
+
+  // Requests.
+  void begin(Ticket& ticket);
+  void end_read(const Ticket& ticket, bool ok, Sector bad, const std::vector<u64>& tokens);
+  void end_write(const Ticket& ticket, bool ok);  // write, write_zeroes, discard
+  void end_flush(const Ticket& ticket, bool ok);
+
+  // What happened to the devices.
+  void media_error(Member disk, Sector sector, IoOp op, const Data& latent) override;
+  void device_error(Member disk, IoOp op, IoStatus status) override;
+  void user_flush_refused() { flush_floor_ = world_.stamp(); }
+  // The host has too little memory: any slow request may fail.
+  void expect_refusals() { refusals_expected_ = true; }
+  void member_lost(Member member);  // gone or damaged for good: errors are allowed from now on
+
+  // Commands of the user.
+  void mark(Sector begin, u64 count);
+
+  void power_cut();
+  // With no request under way: does the map agree with what is known of this sector?
+  void audit_sector(Sector sector, bool lost);
+  // Its place on main has shown an error of the medium, or the user had it moved.
+  [[nodiscard]] bool moved_with_reason(Sector sector) const {
+    return states_[sector.value].main_failed || states_[sector.value].marked;
+  }
+
+  void fail(Rule rule, std::string text);
+  [[nodiscard]] const Violation& violation() const { return violation_; }
+  [[nodiscard]] bool broken() const { return violation_.rule != Rule::none; }
+  [[nodiscard]] u64 sectors_compared() const { return sectors_compared_; }
+
+ private:
+  static constexpr u64 kUnderWay = ~u64{0};
+  // An open circuit breaker passes errors on for a while after the device has come back.
+  static constexpr u64 kTroubleLasts_ns = 40'000'000'000;
+
+  // A write of one sector. It took effect at some moment in [low, high].
+  struct Version {
+    u64 value = 0;
+    u64 write = 0;
+    u64 low = 0;
+    u64 read_low = 0;  // the same, as far as reads without a power cut in between have shown
+    u64 high = kUnderWay;
+    bool acknowledged = false;
+    bool seen = false;  // a failed write whose data was read later: it took effect
+    bool durable = false;
+    bool discard = false;  // may read as zeros or as before, now this and now that
+  };
+  enum class Lost : u8 { no, perhaps, yes };
+  struct State {
+    std::vector<Version> versions;
+    Lost lost = Lost::no;
+    u32 read_failures = 0;     // of the medium, since the last write
+    u64 excused_until = 0;     // stamp: an error of a read that began before is no surprise
+    bool main_failed = false;  // its place on main has ever shown an error of the medium
+    bool marked = false;       // moved by the user's own command
+    bool listed = false;       // in unflushed_
+  };
+
+  void check_read(const Ticket& ticket, Sector sector, u64 token);
+  void check_read_error(const Ticket& ticket, Sector sector);
+  void check_write_error(const Ticket& ticket);
+  [[nodiscard]] bool may_return(const State& state, const Version& version, u64 begun) const;
+  void settle_order(State& state, Version& version, u64 begun);
+  void prune(State& state);
+  [[nodiscard]] bool device_trouble_since(u64 stamp) const;
+  [[nodiscard]] std::string describe(Sector sector) const;
+
+  World& world_;
+  const u32 spare_attempts_;
+  VolumeView* view_ = nullptr;
+  std::vector<State> states_;
+  std::vector<u32> unflushed_;       // sectors with versions that are not durable
+  std::multiset<u64> active_reads_;  // when they began
+  u64 writes_ = 0;
+  u64 flush_floor_ = 0;  // no flush promises what was acknowledged before this
+  u64 last_device_error_ = 0;
+  u64 device_error_ns_ = 0;
+  bool flush_error_untold_ = false;  // a member refused a flush, and no user's flush failed since
+  bool refusals_expected_ = false;
+  bool member_lost_ = false;
+  std::vector<u64> spare_refusals_;  // stamps of writes that a spare's medium refused
+  u64 sectors_compared_ = 0;
+  Violation violation_;
+};
+
+}  // namespace dmr::sim

@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The oracle's other half: faults, power cuts and the comparison with the map.
+#include <algorithm>
+#include <utility>
+
+#include <fmt/format.h>
+
+#include "sim/oracle.h"
+
+namespace dmr::sim {
+
+void Oracle::media_error(Member disk, Sector sector, IoOp op, const Data& latent) {
+  world_.note("disk {}: bad sector {} met by a {}", disk, sector.value, static_cast<u64>(op));
+  if (disk == kMain && sector.value < sectors()) states_[sector.value].main_failed = true;
+  if (op != IoOp::read) {
+    if (disk != kMain) spare_refusals_.push_back(world_.stamp());
+    return;
+  }
+  // The data under the bad place says whose loss it may become.
+  Sector whose = sector_of_token(latent.token);
+  const bool named = latent.uniform() && latent.token != 0 && whose.value < sectors();
+  if (!named) whose = view_ != nullptr ? view_->sector_at(disk, sector) : Sector(sectors());
+  if (whose.value >= sectors()) return;
+  State& state = states_[whose.value];
+  const bool current =
+      !named || std::any_of(state.versions.begin(), state.versions.end(),
+                            [&](const Version& v) { return v.value == latent.token; });
+  if (current) ++state.read_failures;
+}
+
+void Oracle::device_error(Member disk, IoOp op, IoStatus status) {
+  world_.note("disk {}: op {} fails with status {}", disk, static_cast<u64>(op),
+              static_cast<u64>(status));
+  last_device_error_ = world_.stamp();
+  device_error_ns_ = world_.now_ns();
+  if (op == IoOp::flush) flush_error_untold_ = true;
+}
+
+void Oracle::member_lost(Member member) {
+  world_.note("disk {} is gone for good", member);
+  member_lost_ = true;
+}
+
+void Oracle::mark(Sector begin, u64 count) {
+  for (u64 s = begin.value; s < begin.value + count && s < sectors(); ++s) {
+    states_[s].marked = true;
+  }
+}
+
+void Oracle::power_cut() {
+  const u64 now = world_.stamp();
+  active_reads_.clear();
+  for (State& state : states_) {
+    prune(state);
+    if (state.versions.size() == 1) {
+      state.versions[0].high = now;
+      state.versions[0].durable = true;
+      state.versions[0].acknowledged = true;
+      continue;
+    }
+    // Any of them may be there now. The first read tells which, and it stays.
+    for (Version& version : state.versions) {
+      version.low = 0;
+      version.read_low = 0;
+      version.high = now;
+      version.durable = true;
+      version.acknowledged = true;
+    }
+  }
+  for (const u32 at : unflushed_) states_[at].listed = false;
+  unflushed_.clear();
+}
+
+void Oracle::audit_sector(Sector sector, bool lost) {
+  State& state = states_[sector.value];
+  if (lost && state.lost == Lost::no && state.read_failures < 2) {
+    fail(last_device_error_ != 0 && state.read_failures == 0 ? Rule::only_medium_errors_remap
+                                                             : Rule::lost_means_lost,
+         "a good sector became lost; " + describe(sector));
+    return;
+  }
+  if (!lost && state.lost == Lost::yes) {
+    fail(Rule::lost_means_lost, "a lost mark vanished without a write; " + describe(sector));
+    return;
+  }
+  if (lost) state.lost = Lost::yes;
+  if (!lost && state.lost == Lost::perhaps) state.lost = Lost::no;
+}
+
+}  // namespace dmr::sim

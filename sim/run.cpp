@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "sim/run.h"
+
+#include <fmt/format.h>
+
+#include "sim/scenario.h"
+
+namespace dmr::sim {
+
+void Totals::add(const Totals& other) {
+  runs += other.runs;
+  requests += other.requests;
+  slow_requests += other.slow_requests;
+  power_cuts += other.power_cuts;
+  torn_blocks += other.torn_blocks;
+  opens += other.opens;
+  repaired_opens += other.repaired_opens;
+  refused_opens += other.refused_opens;
+  media_errors += other.media_errors;
+  device_errors += other.device_errors;
+  bit_flips += other.bit_flips;
+  commits += other.commits;
+  checkpoints += other.checkpoints;
+  remapped_blocks += other.remapped_blocks;
+  lost_sectors += other.lost_sectors;
+  sectors_compared += other.sectors_compared;
+  events += other.events;
+}
+
+std::string Report::text() const {
+  if (ok()) return fmt::format("profile {}, seed {}: no violation\n", profile, seed);
+  return fmt::format("profile {}, seed {}: rule {} is broken: {}\n{}", profile, seed,
+                     rule_name(violation.rule), violation.text, history);
+}
+
+Report run(u64 seed, const Profile& profile, u32 steps) {
+  Scenario scenario(seed, profile);
+  scenario.play(steps);
+  return scenario.report();
+}
+
+}  // namespace dmr::sim

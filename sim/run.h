@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// One simulated life of a volume: clients at work, trouble as the profile says, the oracle watching.
+// The seed decides everything.
+#pragma once
+
+#include <string>
+
+#include "sim/oracle.h"
+#include "sim/profile.h"
+
+namespace dmr::sim {
+
+struct Totals {
+  u64 runs = 0;
+  u64 requests = 0;
+  u64 slow_requests = 0;
+  u64 power_cuts = 0;
+  u64 torn_blocks = 0;
+  u64 opens = 0;
+  u64 repaired_opens = 0;
+  u64 refused_opens = 0;  // of a set that was damaged beyond repair
+  u64 media_errors = 0;
+  u64 device_errors = 0;
+  u64 bit_flips = 0;
+  u64 commits = 0;
+  u64 checkpoints = 0;
+  u64 remapped_blocks = 0;
+  u64 lost_sectors = 0;
+  u64 sectors_compared = 0;
+  u64 events = 0;
+
+  void add(const Totals& other);
+};
+
+struct Report {
+  u64 seed = 0;
+  const char* profile = "";
+  Violation violation;
+  std::string history;  // the last events before it, one line each
+  Totals totals;
+
+  [[nodiscard]] bool ok() const { return violation.rule == Rule::none; }
+  // What to print about a failure: the seed, the rule, the history.
+  [[nodiscard]] std::string text() const;
+};
+
+inline constexpr u32 kDefaultSteps = 300;
+
+[[nodiscard]] Report run(u64 seed, const Profile& profile, u32 steps = kDefaultSteps);
+
+}  // namespace dmr::sim

@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "sim/scenario.h"
+
+#include <algorithm>
+
+#include <fmt/format.h>
+
+namespace dmr::sim {
+
+Shape Scenario::shape_for(u64 seed, const Profile& profile) {
+  Random dice(seed ^ 0x5A5A5A5A5A5A5A5AU);
+  Shape shape;
+  shape.main_sectors = dice.range(profile.main_low, profile.main_high);
+  const u32 blocks[] = {8, 8, 8, 1, 2, 16, 128};
+  shape.block_sectors = blocks[dice.below(std::size(blocks))];
+  shape.spare_sectors.clear();
+  for (u64 n = dice.range(profile.spares_low, profile.spares_high); n > 0; --n) {
+    // Large blocks need room around the metadata, small ones more metadata.
+    const u64 scale = shape.block_sectors > 16 ? 4 : 1;
+    const u64 extra = shape.block_sectors < 8 ? 2048 : 0;
+    shape.spare_sectors.push_back(scale * dice.range(profile.spare_low, profile.spare_high) +
+                                  extra);
+  }
+  if (dice.chance(profile.rewrite_policy)) shape.policy = format::Policy::rewrite;
+  if (dice.chance(profile.small_pools)) {
+    shape.config.work_items = static_cast<u32>(dice.range(1, 3));
+    shape.config.buffers = static_cast<u32>(dice.range(3, 4));
+    shape.config.io_contexts = shape.config.work_items * 2 + 2;
+    shape.config.health_records = static_cast<u32>(dice.range(1, 4));
+  }
+  return shape;
+}
+
+Scenario::Scenario(u64 seed, const Profile& profile)
+    : seed_(seed),
+      profile_(profile),
+      machine_(std::make_unique<Machine>(seed, shape_for(seed, profile))),
+      dice_(seed ^ 0xC3C3C3C3C3C3C3C3U) {
+  machine_->host.troubles.page_refused_of_1000 = profile.pages_refused;
+  if (profile.pages_refused != 0) machine_->oracle.expect_refusals();
+  if (profile.slow != 0) {
+    machine_->host.troubles.slow_of_1000 = profile.slow;
+    machine_->host.troubles.slow_ns = 25 * Machine::kSecond_ns;
+  }
+}
+
+void Scenario::play(u32 steps) {
+  if (machine_->format() != Status::ok || machine_->open() != Status::ok) {
+    std::string shape = fmt::format("main {}, block {}, spares", machine_->shape().main_sectors,
+                                    machine_->shape().block_sectors);
+    for (const u64 sectors : machine_->shape().spare_sectors) shape += fmt::format(" {}", sectors);
+    machine_->oracle.fail(Rule::the_right_disks,
+                          "a fresh set cannot be made and opened: " + shape);
+    return;
+  }
+  for (u32 i = 0; i < steps && !broken() && !ended_; ++i) step();
+  if (!broken() && !ended_) finish();
+}
+
+void Scenario::step() {
+  struct Choice {
+    u32 weight;
+    void (Scenario::*action)();
+  };
+  const Choice choices[] = {
+      {profile_.main_fault, &Scenario::break_main},
+      {profile_.spare_fault, &Scenario::break_spare},
+      {profile_.metadata_fault, &Scenario::break_metadata},
+      {profile_.power_cut, &Scenario::pull_plug},
+      {profile_.restart, &Scenario::restart},
+  };
+  for (const Choice& choice : choices) {
+    if (dice_.chance(choice.weight)) (this->*choice.action)();
+    if (broken() || ended_) return;
+  }
+  if (dice_.chance(profile_.main_ailment)) fall_ill(false);
+  if (dice_.chance(profile_.spare_ailment)) fall_ill(true);
+  if (dice_.chance(150)) recover();
+  if (dice_.chance(profile_.mark)) give_order(CommandKind::mark);
+  if (dice_.chance(profile_.forget)) give_order(CommandKind::forget);
+  if (dice_.chance(profile_.checkpoint)) give_order(CommandKind::checkpoint);
+  start_request();
+  advance();
+}
+
+// Lets the world go on for a while, and sees that nobody waits for ever.
+void Scenario::advance() {
+  Machine& m = *machine_;
+  for (u64 events = dice_.below(40); events > 0 && !broken(); --events) {
+    if (!m.world.step()) break;
+  }
+  const u64 oldest = m.queue.oldest_ns();
+  if (oldest == ~u64{0}) return;
+  if (m.world.idle() || m.world.now_ns() > oldest + Machine::kPatience_ns) {
+    m.oracle.fail(Rule::nothing_hangs, "a request is not answered");
+  }
+}
+
+void Scenario::start_request() {
+  const auto free = std::find_if(clients_.begin(), clients_.end(),
+                                 [](const Client& c) { return !c.busy; });
+  if (free == clients_.end()) return;
+  Client& client = *free;
+  Ticket& t = client.request.ticket;
+  t = Ticket{};
+  const u64 sectors = machine_->oracle.sectors();
+  const u64 kind = dice_.below(1000);
+  if (kind < profile_.flush) {
+    t.op = IoOp::flush;
+  } else {
+    const u64 which = dice_.below(100);
+    t.op = which < 45 ? IoOp::read : which < 88 ? IoOp::write
+           : which < 95 ? IoOp::write_zeroes : IoOp::discard;
+    t.fua = t.op != IoOp::read && t.op != IoOp::discard && dice_.chance(150);
+    // Half of all requests meet in a small corner, where they overlap.
+    const u64 reach = dice_.coin() ? std::min<u64>(sectors, 96) : sectors;
+    t.sector = Sector(dice_.below(reach));
+    const u64 most = dice_.chance(50) ? 300 : dice_.chance(300) ? 40 : 10;
+    t.sectors = static_cast<u32>(std::min(dice_.range(1, most), sectors - t.sector.value));
+  }
+  client.busy = true;
+  client.request.done = [&client](UserRequest&) { client.busy = false; };
+  machine_->queue.start(client.request);
+}
+
+void Scenario::give_order(CommandKind kind) {
+  const auto free = std::find_if(orders_.begin(), orders_.end(),
+                                 [](const Order& o) { return !o.busy; });
+  if (free == orders_.end()) return;
+  Order& order = *free;
+  order.command = Command{};
+  order.ranges.clear();
+  u64 at = dice_.below(machine_->oracle.sectors());
+  for (u64 n = dice_.range(1, 4); n > 0 && kind != CommandKind::checkpoint; --n) {
+    const u64 left = machine_->oracle.sectors() - at;
+    const u64 count = std::min(left, dice_.range(1, dice_.chance(200) ? 400 : 20));
+    order.ranges.push_back({Sector(at), count});
+    if (kind == CommandKind::mark) machine_->oracle.mark(Sector(at), count);
+    at += count + dice_.range(1, 50);
+    if (at >= machine_->oracle.sectors()) break;
+  }
+  order.command.kind = kind;
+  order.command.ranges = order.ranges;
+  order.command.context = &order;
+  order.command.done = [](Command& done) { static_cast<Order*>(done.context)->busy = false; };
+  order.busy = true;
+  machine_->world.note("user: command {} from {}", static_cast<u64>(kind), at);
+  machine_->host.post([this, &order] { machine_->volume().command(order.command); });
+}
+
+void Scenario::pull_plug() {
+  machine_->power_cut();
+  for (Client& client : clients_) client.busy = false;
+  for (Order& order : orders_) order.busy = false;
+  if (dice_.chance(profile_.bit_flip)) flip_bit();
+  reopen(true);
+}
+
+void Scenario::restart() {
+  recover();
+  const auto busy = [this] {
+    return std::any_of(orders_.begin(), orders_.end(), [](const Order& o) { return o.busy; });
+  };
+  if (!machine_->run_until([&] { return !busy(); }, "a command") || !machine_->drain()) return;
+  take_statistics();
+  (void)machine_->close();  // its status is that of the last checkpoint: the journal has all
+  if (broken()) return;
+  if (dice_.chance(profile_.bit_flip)) flip_bit();
+  reopen(false);
+}
+
+void Scenario::reopen(bool after_power_cut) {
+  Machine& m = *machine_;
+  // Power may go again while the volume opens.
+  for (u32 cuts = 0; cuts < 3 && dice_.chance(profile_.power_cut * 4); ++cuts) {
+    if (!m.open_and_cut(dice_.below(400))) break;
+    after_power_cut = true;
+  }
+  if (broken()) return;
+  const Status status = m.is_open() ? Status::ok : m.open();
+  if (broken()) return;
+  check_findings(after_power_cut);
+  if (status != Status::ok) {
+    if (metadata_touched_) {
+      ended_ = true;
+      ++totals_.refused_opens;
+      return;
+    }
+    m.oracle.fail(Rule::damage_is_noticed,
+                  fmt::format("an undamaged set was refused with status {}",
+                              static_cast<u32>(status)));
+    return;
+  }
+  m.audit();
+  if (!broken() && dice_.chance(300)) m.read_back();
+}
+
+void Scenario::finish() {
+  restart();
+  if (broken() || ended_) return;
+  machine_->read_back();
+  machine_->audit();
+  if (broken()) return;
+  take_statistics();
+  (void)machine_->close();
+}
+
+void Scenario::take_statistics() {
+  const VolumeStats stats = machine_->volume().stats();
+  totals_.commits += stats.commits;
+  totals_.checkpoints += stats.checkpoints;
+  totals_.remapped_blocks = stats.remapped_blocks;
+  totals_.lost_sectors = stats.lost_sectors;
+}
+
+Report Scenario::report() const {
+  Report report;
+  report.seed = seed_;
+  report.profile = profile_.name;
+  report.violation = machine_->oracle.violation();
+  if (!report.ok()) report.history = machine_->world.history(120);
+  Totals& t = report.totals;
+  t = totals_;
+  t.runs = 1;
+  t.requests = machine_->queue.requests();
+  t.slow_requests = machine_->queue.slow_requests();
+  t.power_cuts = machine_->counters().power_cuts;
+  t.opens = machine_->counters().opens;
+  t.repaired_opens = machine_->counters().repaired;
+  t.sectors_compared = machine_->oracle.sectors_compared();
+  t.events = machine_->world.events_run();
+  for (const auto& disk : machine_->disks) {
+    t.media_errors += disk->counters().media_errors;
+    t.device_errors += disk->counters().device_errors;
+    t.torn_blocks += disk->counters().torn_blocks;
+  }
+  return report;
+}
+
+}  // namespace dmr::sim

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The course of one run: who asks what, and what breaks when.
+#pragma once
+
+#include <deque>
+#include <memory>
+#include <vector>
+
+#include "sim/machine.h"
+#include "sim/run.h"
+
+namespace dmr::sim {
+
+class Scenario {
+ public:
+  Scenario(u64 seed, const Profile& profile);
+
+  void play(u32 steps);
+  [[nodiscard]] Report report() const;
+
+ private:
+  static constexpr u32 kClients = 6;
+  struct Client {
+    UserRequest request;
+    bool busy = false;
+  };
+  struct Order {
+    Command command;
+    std::vector<SectorRange> ranges;
+    bool busy = false;
+  };
+
+  [[nodiscard]] static Shape shape_for(u64 seed, const Profile& profile);
+  void step();
+  void advance();
+  void start_request();
+  void give_order(CommandKind kind);
+  void break_main();
+  void break_spare();
+  void break_metadata();
+  void add_fault(SimDisk& disk, Sector sector);
+  void fall_ill(bool spare);
+  void recover();
+  void pull_plug();
+  void restart();
+  void reopen(bool after_power_cut);
+  void flip_bit();
+  void check_findings(bool after_power_cut);
+  void take_statistics();
+  void finish();
+  [[nodiscard]] bool broken() const { return machine_->oracle.broken(); }
+
+  const u64 seed_;
+  const Profile& profile_;
+  std::unique_ptr<Machine> machine_;
+  Random dice_;  // of the scenario alone: the engine's course does not change what is asked of it
+  std::vector<Client> clients_ = std::vector<Client>(kClients);
+  std::vector<Order> orders_ = std::vector<Order>(2);
+  bool ended_ = false;           // the set was refused for damage that is beyond repair
+  bool metadata_touched_ = false;
+  bool flipped_ = false;         // since the last opening
+  Totals totals_;
+};
+
+}  // namespace dmr::sim
