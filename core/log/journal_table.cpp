@@ -121,7 +121,7 @@ void Journal::note(Slot& slot, std::byte* memory, IoStatus io, const format::Pla
   slot.previous_sequence = block.previous_sequence;
   slot.previous_crc = block.previous_crc;
   slot.generation = block.open_generation;
-  slot.crc = chain_crc(block);
+  if (sequence != 0) slot.crc = chain_crc(block);
   slot.is_foreign = block.open_generation > context_.superblock().open_generation ||
                     block.membership > context_.superblock().membership.generation;
 }
