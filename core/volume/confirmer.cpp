@@ -67,7 +67,8 @@ Task<Status> Confirmer::probe(FrameStack& frames, Member member, Direction direc
   const Sector sector = state_.geometry.spare_sector(extent->begin);
   const Status status =
       co_await one_io(frames, IoOp::write, {member, sector, state_.geometry.block_sectors});
-  state_.spares.release(member, extent->begin, 1);
+  // A write that failed may still arrive: then nobody gets this block before the next open.
+  if (status == Status::ok) state_.spares.release(member, extent->begin, 1);
   co_return status;
 }
 
