@@ -18,6 +18,7 @@ namespace dmr::runtime {
 struct DeviceOp {
   DeviceOp* next = nullptr;
   void (*done)(DeviceOp&) = nullptr;
+  void* context = nullptr;  // the caller's
   Member member = kMain;
   IoOp op = IoOp::read;
   bool fua = false;
@@ -73,6 +74,10 @@ class DeviceQueue {
 
   bool register_memory(std::span<std::byte> memory);
 
+  // Operations that the next run() would hand over.
+  [[nodiscard]] bool has_unsubmitted() const {
+    return io_uring_sq_ready(&ring_) != 0 || !to_layers_.empty();
+  }
   [[nodiscard]] unsigned in_flight() const { return in_flight_; }
   [[nodiscard]] u64 system_calls() const { return system_calls_; }  // io_uring_enter
 

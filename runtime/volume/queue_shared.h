@@ -55,6 +55,33 @@ struct alignas(64) QueueStatistics {
 };
 static_assert(alignof(QueueStatistics) == 64 && sizeof(QueueStatistics) % 64 == 0);
 
+// The same, summed over queues. Bytes are those of successful reads and writes.
+struct IoCounters {
+  u64 reads = 0;
+  u64 writes = 0;
+  u64 flushes = 0;
+  u64 discards = 0;
+  u64 write_zeroes = 0;
+  u64 read_bytes = 0;
+  u64 write_bytes = 0;
+  u64 fast_pieces = 0;  // went straight from the route to a device
+  u64 slow_pieces = 0;  // went to the executor
+  u64 errors = 0;       // requests that failed
+
+  void add(const QueueStatistics& queue) {
+    reads += queue.reads.get();
+    writes += queue.writes.get();
+    flushes += queue.flushes.get();
+    discards += queue.discards.get();
+    write_zeroes += queue.write_zeroes.get();
+    read_bytes += queue.read_bytes.get();
+    write_bytes += queue.write_bytes.get();
+    fast_pieces += queue.fast_pieces.get();
+    slow_pieces += queue.slow_pieces.get();
+    errors += queue.errors.get();
+  }
+};
+
 struct QueueShared {
   alignas(64) ReadSection section;
   EpochCounters epochs;

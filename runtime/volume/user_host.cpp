@@ -34,6 +34,8 @@ Expected<std::unique_ptr<UserHost>> UserHost::create(std::span<Device* const> de
   host->flights_ = std::make_unique<std::array<Flight, kOps>>();
   for (Flight& flight : *host->flights_) {
     flight.host = host.get();
+    flight.op.context = &flight;
+    flight.op.done = &UserHost::landed;
     flight.next = std::exchange(host->free_flights_, &flight);
   }
   return host;
@@ -75,13 +77,11 @@ void UserHost::take_off(Flight& flight, DeviceIo& io) {
   if (io.buffer == nullptr && io.payload != nullptr) {
     op.data = static_cast<MemoryPayload*>(io.payload)->at(io.payload_offset);
   }
-  op.done = &UserHost::landed;
   queue_->start(op);
 }
 
 void UserHost::landed(DeviceOp& op) {
-  static_assert(offsetof(Flight, op) == 0);
-  auto& flight = reinterpret_cast<Flight&>(op);
+  auto& flight = *static_cast<Flight*>(op.context);
   UserHost& host = *flight.host;
   DeviceIo& io = *flight.io;
   io.status = io_status_of(op.error);
@@ -97,8 +97,9 @@ void UserHost::landed(DeviceOp& op) {
 
 bool UserHost::step() {
   const bool io = queue_->run() != 0;
+  const bool pages = give_pages();
   const bool grace = step_grace();
-  return io || grace;
+  return io || pages || grace;
 }
 
 void UserHost::wait() {
@@ -109,7 +110,7 @@ void UserHost::wait() {
 u64 UserHost::wait_timeout() const {
   if (!grace_next_.empty()) return grace_now_.empty() ? 0 : kGracePollNs;
   u64 timeout = grace_now_.empty() ? DeviceQueue::kNoTimeout : kGracePollNs;
-  if (pages_wanted_ > 0) timeout = std::min(timeout, page_failed_ ? kMemoryPollNs : 0);
+  if (pages_wanted_ > 0) timeout = std::min(timeout, kMemoryPollNs);
   if (deadline_ns_ != kNoDeadline) {
     const u64 now = monotonic_ns();
     timeout = std::min(timeout, deadline_ns_ > now ? deadline_ns_ - now : 0);
@@ -199,12 +200,22 @@ void UserHost::release(void* memory, std::size_t bytes) {
   std::free(memory);
 }
 
-void* UserHost::take_page() {
-  if (pages_wanted_ == 0) return nullptr;
-  void* page = std::aligned_alloc(kIndexPageBytes, kIndexPageBytes);
-  page_failed_ = page == nullptr;  // asked for again after a while
-  if (page != nullptr) --pages_wanted_;
-  return page;
+void UserHost::request_pages(u32 count) {
+  pages_wanted_ += count;
+  give_pages();
+}
+
+// True when at least one was given. What cannot be allocated is tried again after a while.
+bool UserHost::give_pages() {
+  bool given = false;
+  while (pages_wanted_ > 0 && page_taker_ != nullptr) {
+    void* page = std::aligned_alloc(kIndexPageBytes, kIndexPageBytes);
+    if (page == nullptr) break;
+    --pages_wanted_;
+    given = true;
+    page_taker_(page_context_, page);
+  }
+  return given;
 }
 
 void UserHost::poison([[maybe_unused]] const void* memory, [[maybe_unused]] std::size_t bytes) {

@@ -41,7 +41,12 @@ class UserHost final : public Host {
 
   // What the loop around the host has to pass on to the volume.
   [[nodiscard]] bool take_timer();  // the time given to wake_at() has come: call on_timer()
-  [[nodiscard]] void* take_page();  // for give_page(); null when none is wanted (or there is none)
+  // Who takes index pages: called from request_pages(), later only when memory was short.
+  using PageTaker = void (*)(void* context, void* page);
+  void set_page_taker(PageTaker taker, void* context) {
+    page_taker_ = taker;
+    page_context_ = context;
+  }
 
   // The queues whose sections and counters count. False when kMaxQueues are there.
   bool add_queue(QueueShared& queue);
@@ -57,7 +62,7 @@ class UserHost final : public Host {
   i64 epoch_in_flight(u32 slot) override;
   void* allocate(std::size_t bytes, std::size_t alignment) override;
   void release(void* memory, std::size_t bytes) override;
-  void request_pages(u32 count) override { pages_wanted_ += count; }
+  void request_pages(u32 count) override;
   void random(std::span<std::byte> out) override;
   void event(const Event& event) override { events_.add(event); }
   void poison(const void* memory, std::size_t bytes) override;
@@ -81,6 +86,7 @@ class UserHost final : public Host {
   void start_waiting();
   void take_off(Flight& flight, DeviceIo& io);
   static void landed(DeviceOp& op);
+  bool give_pages();
   bool step_grace();
   void begin_round();
   [[nodiscard]] u64 wait_timeout() const;
@@ -93,8 +99,9 @@ class UserHost final : public Host {
 
   static constexpr u64 kNoDeadline = ~u64{0};
   u64 deadline_ns_ = kNoDeadline;
-  u64 pages_wanted_ = 0;
-  bool page_failed_ = false;
+  PageTaker page_taker_ = nullptr;
+  void* page_context_ = nullptr;
+  u64 pages_wanted_ = 0;  // that could not be allocated yet
 
   Fifo<GraceWork> grace_next_;     // wait for a round that begins after they came
   Fifo<GraceWork> grace_now_;      // end with the present round

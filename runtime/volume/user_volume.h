@@ -32,20 +32,6 @@ struct VolumeOptions {
   VolumeConfig config;
 };
 
-// Counters of the queues, summed. Bytes are those of successful reads and writes.
-struct IoCounters {
-  u64 reads = 0;
-  u64 writes = 0;
-  u64 flushes = 0;
-  u64 discards = 0;
-  u64 write_zeroes = 0;
-  u64 read_bytes = 0;
-  u64 write_bytes = 0;
-  u64 fast_pieces = 0;  // went straight from the route to a device
-  u64 slow_pieces = 0;  // went to the executor
-  u64 errors = 0;       // requests that failed
-};
-
 struct CommandResult {
   Status status = Status::ok;
   u64 blocks_changed = 0;
@@ -54,16 +40,11 @@ struct CommandResult {
   Sector bad_sector;
 };
 
-// A run of the map that is not plain.
-struct MapEntry {
-  Run run;
-};
-
 class UserVolume {
  public:
-  // Opens the set: `main` and the spares in any order. A spare that is missing is simply not in the
+  // Opens the set: `main` (null when it is missing) and the spares in any order. A spare that is missing is simply not in the
   // list (refused without allow_degraded). `findings` gets what was found damaged, repaired or not,
-  // also when opening fails. Exit status 3 where safety refuses (another main, divergent members).
+  // also when opening fails (in words: text_of in runtime/volume/open_set.h). Exit status 3 where safety refuses (another main, divergent members).
   static Expected<std::unique_ptr<UserVolume>> open(std::unique_ptr<Device> main,
                                                     std::vector<std::unique_ptr<Device>> spares,
                                                     const VolumeOptions& options,
@@ -84,9 +65,11 @@ class UserVolume {
   [[nodiscard]] virtual u32 logical_block_bytes() const = 0;   // unit of requests: main's
   [[nodiscard]] virtual u32 physical_block_bytes() const = 0;  // preferred: the remap block or more
   [[nodiscard]] virtual u32 block_bytes() const = 0;           // the remap unit
-  [[nodiscard]] virtual bool writable() const = 0;
+  [[nodiscard]] virtual bool writable() const = 0;   // false also after metadata could not be written
+  [[nodiscard]] virtual bool read_only() const = 0;  // as it was opened
   [[nodiscard]] virtual bool supports_discard() const = 0;
-  [[nodiscard]] virtual format::Superblock superblock() const = 0;
+  [[nodiscard]] virtual Geometry geometry() const = 0;
+  [[nodiscard]] virtual format::Superblock superblock() = 0;
   // By member number; null where a member is missing.
   [[nodiscard]] virtual std::vector<Device*> devices() const = 0;
 
@@ -96,10 +79,10 @@ class UserVolume {
   // Up to `limit` runs at or after `cursor` (0 to begin), which is moved on; empty at the end.
   virtual std::vector<Run> map(u64& cursor, std::size_t limit) = 0;
   // Ranges ascending, not overlapping, inside the volume. `done` runs on the control thread.
-  virtual void command(CommandKind kind, std::vector<SectorRange> ranges, bool lost,
+  virtual void command(CommandKind kind, std::vector<SectorRange> ranges,
                        std::function<void(const CommandResult&)> done) = 0;
   // The same, waiting for it.
-  CommandResult command(CommandKind kind, std::vector<SectorRange> ranges, bool lost = false);
+  CommandResult command(CommandKind kind, std::vector<SectorRange> ranges);
 };
 
 // Locks the process in memory, marks it as one that I/O depends on, keeps the OOM killer off; each
