@@ -2,8 +2,8 @@
 // Damaged metadata: each byte of each kind changed, one at a time, and whole copies lost in pairs.
 // The set loads what it held or refuses, tells of it, and is clean after the next start.
 //
-// All bytes of one block of each kind; of the other blocks, and of slots that were never used,
-// every kStride-th byte. Checkpoint blocks behind the last that is in use hold nothing and are not
+// All bytes of one block of each kind on a single spare; of the other blocks, of slots that were
+// never used, with a second spare, and under a sanitizer: a sample. Checkpoint blocks behind the last that is in use hold nothing and are not
 // looked at by anybody.
 #include <gtest/gtest.h>
 
@@ -18,6 +18,11 @@ using testing::MemoryDisks;
 using testing::Model;
 using testing::StoreBench;
 
+#if defined(DMR_SANITIZER_address) || defined(DMR_SANITIZER_thread)
+constexpr u32 kEach = 31;  // slow enough as it is
+#else
+constexpr u32 kEach = 1;
+#endif
 constexpr u32 kStride = 509;      // of the bytes that are sampled
 constexpr u32 kRepairEach = 251;  // every so many changes the repair is looked at, too
 
@@ -88,7 +93,8 @@ class Damage : public ::testing::TestWithParam<u32> {
   // All bytes of the first, a sample of the others.
   void expect_noticed_in(const std::vector<Unit>& units) {
     for (std::size_t i = 0; i < units.size(); ++i) {
-      expect_every_byte_noticed(units[i], i == 0 ? 1 : kStride);
+      const u32 whole = spares() == 1 ? kEach : 31;
+      expect_every_byte_noticed(units[i], i == 0 ? whole : kStride);
       if (HasFatalFailure()) return;
     }
   }
@@ -208,7 +214,9 @@ TEST_P(Damage, NoPairOfLostBlocksGivesAWrongState) {
       };
       if (is_last(units[i]) && is_last(units[j])) {
         ASSERT_EQ(status, Status::ok);
-        EXPECT_EQ(bench_.model.map.count(62), expected_.count(62));
+        Model::Map before = expected_;
+        before.erase(62);
+        EXPECT_EQ(bench_.model.map, before);
         continue;
       }
       if (status != Status::ok) {
@@ -230,7 +238,9 @@ TEST_P(Damage, BothCopiesOfAReplayedBlockAreAGap) {
     EXPECT_EQ(bench_.load(), Status::damaged);
     ASSERT_EQ(bench_.findings.count(FindingKind::journal_gap), 1U);
     for (const Finding& one : bench_.findings.all) {
-      if (one.kind == FindingKind::journal_gap) EXPECT_EQ(one.sequence, sequence);
+      if (one.kind == FindingKind::journal_gap) {
+        EXPECT_EQ(one.sequence, sequence);
+      }
     }
     EXPECT_EQ(bench_.findings.count(FindingKind::journal_damaged), spares() == 1 ? 2 : spares());
   }
@@ -311,7 +321,7 @@ TEST_P(Damage, DamageThatWasRepairedIsAnEvent) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Spares, Damage, ::testing::Values(1U, 2U),
-                         [](const auto& info) { return std::to_string(info.param) + "Spares"; });
+                         ::testing::PrintToStringParamName());
 
 }  // namespace
 }  // namespace dmr

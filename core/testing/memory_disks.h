@@ -144,6 +144,13 @@ class MemoryDisks : public FakeHost {
     DMR_ASSERT(io.op == IoOp::read || io.op == IoOp::write);
     DMR_ASSERT(io.sectors > 0 && io.buffer != nullptr);
     DMR_ASSERT(io.sector.value + io.sectors <= disk.durable.size() / kSectorBytes);
+    if (disk.cache.empty() && (io.op == IoOp::read || io.fua)) {
+      std::byte* durable = disk.durable.data() + io.sector.value * kSectorBytes;
+      const std::size_t bytes = std::size_t{io.sectors} * kSectorBytes;
+      std::memcpy(io.op == IoOp::read ? io.buffer : durable,
+                  io.op == IoOp::read ? durable : io.buffer, bytes);
+      return;
+    }
     for (u32 i = 0; i < io.sectors; ++i) {
       const u64 sector = io.sector.value + i;
       std::byte* at = io.buffer + std::size_t{i} * kSectorBytes;
