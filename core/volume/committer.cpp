@@ -155,6 +155,8 @@ Task<Status> Committer::flush_spares(FrameStack&, u32 members) {
       continue;
     }
     flush_failed_ |= 1U << io.member;
+    // Writes of others to this spare were acknowledged, too: their next FLUSH must not succeed.
+    state_.flush_refusals.fetch_add(1, std::memory_order_acq_rel);
     state_.tell(EventKind::flush_failed, io.member, Sector(0), 0, io.status);
     request_retire(io.member);
   }

@@ -66,6 +66,9 @@ struct VolumeState {
   // What the hot path must know of each member. Read by any thread.
   std::atomic<u8> member_state[kMaxMembers] = {};
   std::atomic<bool> writable{false};
+  // Flushes that a member refused, the engine's own included. What was acknowledged before may be
+  // lost, so every client has to hear of each refusal once.
+  std::atomic<u64> flush_refusals{0};
   bool failed_read_only = false;
   bool opened_read_only = false;
   bool spare_low_told = false;

@@ -135,11 +135,14 @@ void Volume::command(Command& command) {
   } else if (command.kind == CommandKind::checkpoint) {
     return committer_.request_checkpoint(command);
   }
+  Sector behind(0);  // the mover passes over the ranges once
   for (const SectorRange& range : command.ranges) {
     if (command.status != Status::ok) break;
-    if (!state_.geometry.contains(range.begin, range.sectors)) {
+    if (!state_.geometry.contains(range.begin, range.sectors) || range.begin < behind) {
       command.status = Status::invalid;
       command.bad_sector = range.begin;
+    } else {
+      behind = range.begin + range.sectors;
     }
   }
   if (command.status != Status::ok) return command.done(command);

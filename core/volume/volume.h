@@ -96,11 +96,20 @@ class Volume {
   void route_batch(std::span<const Extent> extents, u32 writes, std::span<Route> out) const;
   [[nodiscard]] bool writable() const { return state_.writable.load(std::memory_order_acquire); }
 
-  // FLUSH: every member of the ticket is flushed. Main refuses: EIO. A spare refuses: EIO and
-  // flush_failed() on the executor. Each that succeeded: flush_member_ok().
+  // FLUSH: every member of the ticket is flushed. Each that succeeded: flush_member_ok(). One that
+  // refuses: note_flush_refused() at once, EIO, and for a spare flush_failed() on the executor.
+  // A refused flush may have lost what other clients wrote. So each queue keeps the number of
+  // refusals that it has told its client (at its creation: flush_refusals()), compares when a FLUSH
+  // has completed on all members, and answers EIO once for whatever is new.
   [[nodiscard]] FlushTicket flush_begin() const;
   void flush_member_ok(const FlushTicket& ticket, Member member) {
     state_.flush[member].covered(ticket.token[member]);
+  }
+  void note_flush_refused() {
+    state_.flush_refusals.fetch_add(1, std::memory_order_acq_rel);
+  }
+  [[nodiscard]] u64 flush_refusals() const {
+    return state_.flush_refusals.load(std::memory_order_acquire);
   }
   void spare_written(Member member) {
     state_.flush[member].written.fetch_add(1, std::memory_order_release);
