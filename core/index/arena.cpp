@@ -15,7 +15,7 @@ struct Arena::Page {
   u64 used[kPageUnits / 64];
   Page* next;
   Page* previous;
-  u32 largest;   // the bin that it is filed in
+  u32 largest;  // the bin that it is filed in
   u32 used_units;
   u64 magic;
 };
@@ -135,8 +135,8 @@ void* Arena::allocate(u32 units) {
 
 void Arena::give_back(void* span, u32 units) {
   Page& page = *page_of(span);
-  const u32 begin = static_cast<u32>(
-      (reinterpret_cast<std::uintptr_t>(span) % kIndexPageBytes) / kArenaUnitBytes);
+  const u32 begin = static_cast<u32>((reinterpret_cast<std::uintptr_t>(span) % kIndexPageBytes) /
+                                     kArenaUnitBytes);
   DMR_ASSERT(begin > 0 && units > 0 && begin + units <= kPageUnits);
   DMR_ASSERT(find_bit(page.used, kPageUnits, begin, false) >= begin + units);
   DMR_ASSERT(page.used_units >= units && used_units_ >= units);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // Memory of the index: 16 KiB pages from the host, cut into spans of 64-byte units.
-// Executor only. Any span fits into any page, so an almost empty index needs one page only, and what
-// a number of changes may need in the worst case can be known beforehand.
+// Executor only. Any span fits into any page, so an almost empty index needs one page only, and
+// what a number of changes may need in the worst case can be known beforehand.
 #pragma once
 
 #include "core/base/types.h"
@@ -47,9 +47,9 @@ class Arena {
  private:
   struct Page;  // the header, in a page's first unit
   struct Scan {
-    u32 best;       // where the tightest run of free units begins that is long enough
+    u32 best;  // where the tightest run of free units begins that is long enough
     u32 best_size;
-    u32 largest;    // longest run of free units in the page
+    u32 largest;  // longest run of free units in the page
   };
 
   static Page* page_of(void* span);
@@ -61,8 +61,8 @@ class Arena {
   void unfile(Page& page);
 
   Host* host_ = nullptr;
-  Page* bins_[kPageUnits] = {};         // pages by their longest run of free units
-  u64 filled_[kPageUnits / 64] = {};    // bit b: bins_[b] is not empty
+  Page* bins_[kPageUnits] = {};       // pages by their longest run of free units
+  u64 filled_[kPageUnits / 64] = {};  // bit b: bins_[b] is not empty
   u64 certain_units_ = 0;
   u64 used_units_ = 0;
   u64 pages_ = 0;

@@ -24,8 +24,8 @@ struct Drain {
   u32 hashes = 0;  // bit h: hash h; not zero
   void (*done)(Drain&) = nullptr;
   void* context = nullptr;
-  u32 waiting = 0;   // own to Epochs: hashes whose flip has not begun
-  u32 flipped = 0;   // own to Epochs: hashes whose old phase is not empty yet
+  u32 waiting = 0;  // own to Epochs: hashes whose flip has not begun
+  u32 flipped = 0;  // own to Epochs: hashes whose old phase is not empty yet
 };
 
 // The protocol. For each piece of a request the host does, on whatever thread or CPU it runs:
@@ -39,12 +39,13 @@ struct Drain {
 //   end read section
 //
 // Why it holds: the executor publishes the hold, then flips the phase (release), then waits a grace
-// period, then waits for the old slot to become 0. A request that reads the new phase (acquire) sees
-// the hold. One that read the old phase did so in a read section that the grace period waits for, so
-// its increment is in the sum. After the grace period nobody enters the old slot any more: each
-// counter only falls, and a sum that reads 0 was 0. A leave that the sum misses runs in a read
+// period, then waits for the old slot to become 0. A request that reads the new phase (acquire)
+// sees the hold. One that read the old phase did so in a read section that the grace period waits
+// for, so its increment is in the sum. After the grace period nobody enters the old slot any more:
+// each counter only falls, and a sum that reads 0 was 0. A leave that the sum misses runs in a read
 // section that began after the grace period did, so it sees drain_pending and calls for a poll.
-// A hash is flipped again only when its old phase is empty: both phases are never in use by a drain.
+// A hash is flipped again only when its old phase is empty: both phases are never in use by a
+// drain.
 class Epochs {
  public:
   void open(const Geometry& geometry);

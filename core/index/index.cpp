@@ -39,7 +39,9 @@ Status Index::open(Host& host, const Geometry& geometry) {
   grace_.done = on_grace;
   grace_.context = this;
   summary_ = make_words(host, summary_words(regions_));
-  directory_ = make_words(host, regions_);
+  void* const slots = host.allocate(regions_ * sizeof(Slot), kArenaUnitBytes);
+  directory_ = static_cast<Slot*>(slots);
+  for (u64 i = 0; slots != nullptr && i < regions_; ++i) new (directory_ + i) Slot{};
   scratch_ = Scratch::make(host, kScratchRuns);
   if (summary_ == nullptr || directory_ == nullptr || scratch_ == nullptr) {
     release_memory();
@@ -54,7 +56,7 @@ void Index::close() {
   // Only what is still mapped may be allocated: a leaf that was lost on the way would show here.
   for (u64 region = next_touched(0); region < regions_; region = next_touched(region + 1)) {
     loading_ = true;  // free at once
-    retire_all(directory_[region].exchange(0, std::memory_order_relaxed));
+    retire_all(directory_[region].entry.exchange(0, std::memory_order_relaxed));
     loading_ = false;
   }
   arena_.close();
@@ -64,7 +66,7 @@ void Index::close() {
 
 void Index::release_memory() {
   if (summary_ != nullptr) host_->release(summary_, summary_words(regions_) * sizeof(u64));
-  if (directory_ != nullptr) host_->release(directory_, regions_ * sizeof(u64));
+  if (directory_ != nullptr) host_->release(directory_, regions_ * sizeof(Slot));
   Scratch::release(*host_, scratch_);
   summary_ = nullptr;
   directory_ = nullptr;
@@ -74,7 +76,7 @@ void Index::release_memory() {
 }
 
 u64 Index::bytes_held() const {
-  return sizeof(*this) + (summary_words(regions_) + regions_) * sizeof(u64) +
+  return sizeof(*this) + summary_words(regions_) * sizeof(u64) + regions_ * sizeof(Slot) +
          Scratch::bytes(kScratchRuns) + arena_.pages() * kIndexPageBytes;
 }
 
@@ -103,8 +105,8 @@ u64 Index::next_touched(u64 region) const {
 Run Index::lookup(Block b) const {
   DMR_ASSERT(b.value < geometry_.blocks());
   const u64 region = region_of(b);
-  const Found found = find(directory_[region].load(std::memory_order_acquire), region,
-                           block_in_region(b));
+  const Found found =
+      find(directory_[region].entry.load(std::memory_order_acquire), region, block_in_region(b));
   return {Block((region << kRegionBlockShift) + found.begin), found.end - found.begin,
           unpack_home(found.home, found.mask)};
 }
@@ -118,7 +120,7 @@ bool Index::next_stored(Block from, Run& out) const {
     if (next >= regions_) return false;
     if (next != region) at = 0;
     region = next;
-    const u64 entry = directory_[region].load(std::memory_order_acquire);
+    const u64 entry = directory_[region].entry.load(std::memory_order_acquire);
     // A gap ends at a run, or at a border of which a region has few: this loop is short.
     while (entry != 0 && at < blocks_in(region)) {
       const Found found = find(entry, region, at);
@@ -157,7 +159,7 @@ void Index::set_touched(u64 region) {
 
 // Clears the summary bit of a region that has neither leaf nor hold (see the class's comment).
 void Index::settle(u64 region) {
-  if (directory_[region].load(std::memory_order_relaxed) != 0 || held_region(region)) return;
+  if (directory_[region].entry.load(std::memory_order_relaxed) != 0 || held_region(region)) return;
   std::atomic<u64>& word = summary_[region / 64];
   word.store(word.load(std::memory_order_relaxed) & ~(u64{1} << (region % 64)),
              std::memory_order_release);

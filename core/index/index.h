@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // Where every block of the volume lives. Many wait-free readers, one writer (the executor).
-// Regions of 8192 blocks; a summary bit and a leaf pointer for each. A clean region costs a bit test.
+// Regions of 8192 blocks, each with a summary bit, a filter bit for each 128 blocks and a leaf. A
+// clean region costs a bit test; in the others the filter spares many lookups the way to the leaf.
 #pragma once
 
 #include <atomic>
@@ -70,18 +71,20 @@ struct FanOut;
 class Scratch;
 
 // Publishing order. The executor changes the home of a block only while the block is held and after
-// the I/O epoch of its region has drained (core/index/epoch.h). A reader tests the summary bit, then
-// the holds, then loads the leaf, each with acquire; the executor stores with release. So for each
-// hold a reader
-//   - either misses it, because it read the bit, the limit or the word from before the hold. Then it
+// the I/O epoch of its region has drained (core/index/epoch.h). A reader tests the summary bit,
+// then the holds, then loads the leaf, each with acquire; the executor stores with release. So for
+// each hold a reader
+//   - either misses it, because it read the bit, the limit or the word from before the hold. Then
+//   it
 //     runs in a read section that the drain waits for, and so does its I/O: the home that it found
 //     cannot change before that I/O has completed;
 //   - or sees it, and gets `held`;
 //   - or reads a value that was stored when the hold was released or later. All leaf changes made
 //     under the hold come before that store, and the reader loads the leaf after it: it sees them.
 // A summary bit is cleared only when the region has no leaf and no hold touches it. A reader that
-// sees it clear either sees the clearing (then main is right, since the null leaf came before it), or
-// an older clear state from before a later hold set it (then the drain of that hold waits for it).
+// sees it clear either sees the clearing (then main is right, since the null leaf came before it),
+// or an older clear state from before a later hold set it (then the drain of that hold waits for
+// it).
 class Index {
  public:
   struct Counters {
@@ -105,14 +108,15 @@ class Index {
   void close();
 
   // Any thread, inside a read section. [s, s + sectors) lies inside the volume. A piece ends at the
-  // border of its region at the latest (an epoch slot stands for one region). Neighbours on the same
-  // member with consecutive addresses make one piece, and so do lost ones.
+  // border of its region at the latest (an epoch slot stands for one region). Neighbours on the
+  // same member with consecutive addresses make one piece, and so do lost ones.
   [[nodiscard]] Route route(Sector s, u32 sectors) const {
     const u64 region = s.value >> region_sector_shift_;
     DMR_ASSERT(region < regions_ && sectors > 0);
     const u64 left = ((region + 1) << region_sector_shift_) - s.value;
     const u32 count = sectors < left ? sectors : static_cast<u32>(left);
-    if (!touched(region)) [[likely]] return {RouteKind::device, kMain, count, s};
+    if (!touched(region)) [[likely]]
+      return {RouteKind::device, kMain, count, s};
     return route_touched(s, count);
   }
   // The first pieces of up to kRouteBatch extents; cache misses overlap.
@@ -120,8 +124,8 @@ class Index {
 
   // Executor only from here on.
 
-  // The stored run that contains `b`, or the gap around it as a plain run. Both end at the border of
-  // the region at the latest.
+  // The stored run that contains `b`, or the gap around it as a plain run. Both end at the border
+  // of the region at the latest.
   [[nodiscard]] Run lookup(Block b) const;
   // The next run that is not plain, at or after the cursor. Runs that follow each other are joined
   // over region borders, up to a limit, so that a length fits into 32 bits.
@@ -145,9 +149,7 @@ class Index {
   // Requests to these blocks get RouteKind::held once they see it. `again`: all kMaxHolds in use.
   Result<HoldId> hold(Block begin, u32 blocks);
   void release(HoldId id);
-  [[nodiscard]] bool any_hold() const {
-    return hold_limit_.load(std::memory_order_relaxed) != 0;
-  }
+  [[nodiscard]] bool any_hold() const { return hold_limit_.load(std::memory_order_relaxed) != 0; }
 
   // No grace period of this index is under way.
   [[nodiscard]] bool quiet() const { return !grace_pending_ && limbo_ == 0; }
@@ -167,16 +169,23 @@ class Index {
     u64 home;
     LostMask mask;
   };
+  // A region in the directory. Both words lie in one cache line.
+  struct alignas(16) Slot {
+    std::atomic<u64> entry;   // what leaf.h calls an entry
+    std::atomic<u64> filter;  // bit i: look at the blocks from i * 128 on
+  };
   static constexpr u32 kHoldShift = 10;
   static_assert(kMaxHoldBlocks < (1U << kHoldShift));
 
   [[nodiscard]] bool touched(u64 region) const {
     return ((summary_[region >> 6U].load(std::memory_order_acquire) >> (region & 63U)) & 1U) != 0;
   }
+  [[nodiscard]] static bool filtered_out(const Slot& slot, u32 first, u32 last);
   [[nodiscard]] Route route_touched(Sector s, u32 sectors) const;
-  [[nodiscard]] Route route_pieces(u64 entry, Sector s, u32 sectors) const;
+  [[nodiscard, gnu::cold, gnu::noinline]] Route route_pieces(u64 entry, Sector s,
+                                                             u32 sectors) const;
   [[nodiscard]] Route route_piece(u64 entry, Sector s, u32 sectors) const;
-  [[nodiscard]] bool cut_at_holds(Sector s, u32& sectors) const;
+  [[nodiscard, gnu::cold, gnu::noinline]] bool cut_at_holds(Sector s, u32& sectors) const;
   [[nodiscard]] Found find(u64 entry, u64 region, u32 at) const;
   [[nodiscard]] u32 blocks_in(u64 region) const;
   [[nodiscard]] bool next_stored(Block from, Run& out) const;
@@ -193,6 +202,7 @@ class Index {
   [[nodiscard]] u64 build_leaf(const Scratch& scratch, u32& from, u32 low, u32 high);
   void account(u64 region, u64 entry, bool add);
   void publish(u64 region, u64 entry);
+  void set_filter(u64 region, u32 low, u32 high, u64 leaf);
   void retire(u64 entry);
   void retire_all(u64 entry);
   void free_entry(u64 entry);
@@ -206,7 +216,7 @@ class Index {
 
   // Read by every lookup, written by open, close and holds only.
   alignas(64) std::atomic<u64>* summary_ = nullptr;  // bit r: look at region r
-  std::atomic<u64>* directory_ = nullptr;            // Leaf*, or FanOut* with bit 0 set, or 0
+  Slot* directory_ = nullptr;
   u64 regions_ = 0;
   u32 region_sector_shift_ = 0;
   std::atomic<u32> hold_limit_{0};  // one more than the highest hold in use
@@ -219,8 +229,8 @@ class Index {
   Arena arena_;
   Scratch* scratch_ = nullptr;
   Counters counters_;
-  u64 limbo_ = 0;     // entries that readers may still see, linked through their tails
-  u64 waiting_ = 0;   // those whose grace period is under way
+  u64 limbo_ = 0;    // entries that readers may still see, linked through their tails
+  u64 waiting_ = 0;  // those whose grace period is under way
   GraceWork grace_;
   bool grace_pending_ = false;
   bool loading_ = false;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // The index against a model that keeps one home for each block, over many random changes.
-#include <gtest/gtest.h>
-
 #include <random>
 #include <string>
+
+#include <gtest/gtest.h>
 
 #include "core/index/index.h"
 #include "core/testing/index_fixture.h"
@@ -37,11 +37,16 @@ class IndexModel : public ::testing::TestWithParam<Case>, public IndexFixture {
   u64 some_block() {
     const u64 last = geometry.blocks() - 1;
     switch (up_to(5)) {
-      case 0: return up_to(last);
-      case 1: return last - up_to(std::min<u64>(last, 40));
-      case 2: return std::min(last, kRegionBlocks - 20 + up_to(40));  // a border
-      case 3: return std::min(last, u64{kRegionBlocks} + up_to(700));
-      default: return up_to(std::min<u64>(last, 1500));
+      case 0:
+        return up_to(last);
+      case 1:
+        return last - up_to(std::min<u64>(last, 40));
+      case 2:
+        return std::min(last, kRegionBlocks - 20 + up_to(40));  // a border
+      case 3:
+        return std::min(last, u64{kRegionBlocks} + up_to(700));
+      default:
+        return up_to(std::min<u64>(last, 1500));
     }
   }
   u64 some_length(u64 begin) {
@@ -91,9 +96,9 @@ class IndexModel : public ::testing::TestWithParam<Case>, public IndexFixture {
   }
   void check_route() {
     const u64 block = some_block();
-    const u64 sector = std::min(geometry.volume_sectors - 1,
-                                geometry.first_sector(Block(block)).value +
-                                    up_to(geometry.block_sectors - 1));
+    const u64 sector =
+        std::min(geometry.volume_sectors - 1,
+                 geometry.first_sector(Block(block)).value + up_to(geometry.block_sectors - 1));
     const u64 most = std::min<u64>(geometry.volume_sectors - sector, 3 * geometry.block_sectors);
     const u32 sectors = static_cast<u32>(1 + up_to(most - 1));
     ASSERT_EQ(index.route(Sector(sector), sectors), model.route(sector, sectors))

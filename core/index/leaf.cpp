@@ -22,8 +22,7 @@ void Scratch::append(const Entry& entry) {
   if (count_ > 0) {
     Entry& last = entries()[count_ - 1];
     DMR_ASSERT(last.end() <= entry.start);
-    if (last.end() == entry.start && !masked &&
-        home_behind(last.home, last.length) == entry.home) {
+    if (last.end() == entry.start && !masked && home_behind(last.home, last.length) == entry.home) {
       last.length = static_cast<u16>(last.length + entry.length);
       return;
     }

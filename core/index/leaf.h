@@ -12,14 +12,22 @@
 
 namespace dmr {
 
-inline constexpr u32 kLeafRuns = 256;        // a region with more runs gets a FanOut
-inline constexpr u32 kCollapseRuns = 128;    // a FanOut with at most so many becomes a leaf again
+inline constexpr u32 kLeafRuns = 256;      // a region with more runs gets a FanOut
+inline constexpr u32 kCollapseRuns = 128;  // a FanOut with at most so many becomes a leaf again
 inline constexpr u32 kFanOutShift = 5;
 inline constexpr u32 kFanOutLeaves = 1U << kFanOutShift;
 inline constexpr u32 kSubShift = kRegionBlockShift - kFanOutShift;
 inline constexpr u32 kSubBlocks = 1U << kSubShift;  // so a leaf below a FanOut always suffices
 static_assert(kSubBlocks <= kLeafRuns);
 inline constexpr u64 kFanOutTag = 1;
+inline constexpr u32 kFilterShift = kRegionBlockShift - 6;  // blocks that share a filter bit
+static_assert(kSubBlocks % (1U << kFilterShift) == 0);
+
+// The filter bits of blocks [first, last] of a region.
+[[nodiscard]] constexpr u64 filter_bits(u32 first, u32 last) {
+  const u32 low = first >> kFilterShift;
+  return ((u64{2} << ((last >> kFilterShift) - low)) - 1) << low;
+}
 
 // A home in 64 bits: spare block, member, LostKind. 0 is plain.
 inline constexpr u32 kHomeMemberShift = 54;
@@ -101,21 +109,32 @@ struct Leaf {
   [[nodiscard]] u32 end(u32 i) const { return start(i) + length(i); }
   [[nodiscard]] Entry entry(u32 i) const {
     const u64 home = homes()[i];
-    const LostMask mask =
-        home_lost(home) == LostKind::some ? mask_list()[extras()[i]] : LostMask{};
+    const LostMask mask = home_lost(home) == LostKind::some ? mask_list()[extras()[i]] : LostMask{};
     return {static_cast<u16>(start(i)), static_cast<u16>(length(i)), home, mask};
   }
-  // The number of runs that begin at or before block `at`. Without a branch that depends on data.
+  // The number of runs that begin at or before block `at`. No branch depends on a key, and the
+  // number of steps hardly on the leaf: a branch that is guessed wrong while its line is on the way
+  // from memory would keep the processor from starting the next lookup meanwhile.
   [[nodiscard]] u32 runs_up_to(u32 at) const {
-    const u16* const key = keys();
     const u32 probe = (at << kKeyShift) | kKeyLength;
-    u32 base = 0;
-    for (u32 left = runs; left > 1;) {
-      const u32 half = left / 2;
-      base = key[base + half - 1] <= probe ? base + half : base;
-      left -= half;
+    return runs < 64 ? search<32>(probe) : search<256>(probe);
+  }
+
+ private:
+  template <u32 first_step>
+  [[nodiscard]] u32 search(u32 probe) const {
+    const u16* const key = keys();
+    const u32 count = runs;
+    u32 found = 0;
+#pragma GCC unroll 9
+    for (u32 step = first_step; step > 0; step /= 2) {
+      const u32 next = found + step;
+      const u32 within = next < count ? next : count;  // reads the last key again when behind it
+      // Sign bits of differences: compilers make branches of comparisons here.
+      const u32 larger = (count - next) | (probe - key[within - 1]);
+      found += step & ~(0U - (larger >> 31U));
     }
-    return base + (key[base] <= probe ? 1U : 0U);
+    return found;
   }
 };
 static_assert(sizeof(Leaf) == 4);
@@ -124,29 +143,57 @@ static_assert(Leaf::units(kLeafRuns, kLeafRuns) == Arena::kMaxSpanUnits);
 // A region with many runs: a leaf, or 0, for each kSubBlocks blocks. Its words change in place.
 struct FanOut {
   std::atomic<u64> leaf[kFanOutLeaves] = {};
-  u64 runs = 0;       // in all leaves; the executor's own
+  u64 runs = 0;  // in all leaves; the executor's own
   u64 reserved[6] = {};
-  u64 link = 0;       // in limbo
+  u64 link = 0;  // in limbo
 };
 inline constexpr u32 kFanOutUnits = sizeof(FanOut) / kArenaUnitBytes;
 static_assert(sizeof(FanOut) % kArenaUnitBytes == 0);
 
+// An entry is the address of a span, or 0. Spans are aligned to 64 bytes; the bits that are free
+// tell a FanOut (bit 0), and of a leaf how many units it takes (bits 1 to 5, 31 for more).
+inline constexpr u32 kSizeHintShift = 1;
+inline constexpr u64 kMaxSizeHint = 31;
+inline constexpr u64 kAddressMask = ~u64{kArenaUnitBytes - 1};
+
 [[nodiscard]] inline bool is_fan_out(u64 entry) { return (entry & kFanOutTag) != 0; }
-[[nodiscard]] inline FanOut* fan_out_of(u64 entry) {
-  return reinterpret_cast<FanOut*>(entry & ~kFanOutTag);
+[[nodiscard]] inline std::byte* span_of(u64 entry) {
+  return reinterpret_cast<std::byte*>(entry & kAddressMask);
 }
-[[nodiscard]] inline Leaf* leaf_of(u64 entry) { return reinterpret_cast<Leaf*>(entry); }
-[[nodiscard]] inline u64 entry_of(const Leaf* leaf) { return reinterpret_cast<u64>(leaf); }
+[[nodiscard]] inline FanOut* fan_out_of(u64 entry) {
+  return reinterpret_cast<FanOut*>(span_of(entry));
+}
+[[nodiscard]] inline Leaf* leaf_of(u64 entry) { return reinterpret_cast<Leaf*>(span_of(entry)); }
+[[nodiscard]] inline u64 entry_of(const Leaf* leaf) {
+  const u64 units = leaf->own_units();
+  return reinterpret_cast<u64>(leaf) |
+         ((units < kMaxSizeHint ? units : kMaxSizeHint) << kSizeHintShift);
+}
 [[nodiscard]] inline u64 entry_of(const FanOut* node) {
   return reinterpret_cast<u64>(node) | kFanOutTag;
+}
+// Fetches what a lookup of block `at` in this leaf will read. Which line holds the home is guessed
+// from the leaf's size, as if its runs were spread evenly over the region: right nearly always when
+// they are many and scattered, and when they are few the leaf has few lines anyway. So the lines
+// of key and home come together, not one after the other. (Always inline: g++ takes a function that
+// only fetches for one without effect, and drops the call.)
+[[gnu::always_inline]] inline void prefetch_leaf(u64 entry, u32 at) {
+  const std::byte* const span = span_of(entry);
+  __builtin_prefetch(span);
+  const u32 units = static_cast<u32>((entry & ~kAddressMask) >> kSizeHintShift);
+  if (units < 2) return;
+  const u32 runs = units * kArenaUnitBytes / 12 - 3;
+  const u32 home = 4 * runs + ((runs * at) >> (kRegionBlockShift - 3));
+  if (units > 6) __builtin_prefetch(span + kArenaUnitBytes);
+  __builtin_prefetch(span + home - 8);
+  __builtin_prefetch(span + home + 24);
 }
 [[nodiscard]] inline u32 units_of(u64 entry) {
   return is_fan_out(entry) ? kFanOutUnits : leaf_of(entry)->own_units();
 }
 // The last 8 bytes of an entry's span.
 [[nodiscard]] inline u64& link_of(u64 entry) {
-  std::byte* span = reinterpret_cast<std::byte*>(entry & ~kFanOutTag);
-  return *reinterpret_cast<u64*>(span + units_of(entry) * kArenaUnitBytes - 8);
+  return *reinterpret_cast<u64*>(span_of(entry) + units_of(entry) * kArenaUnitBytes - 8);
 }
 
 // Runs of one region while a leaf is made: ascending, neighbours joined.
@@ -197,10 +244,10 @@ Leaf* pack(const Scratch& scratch, const Slice& slice, u32 low, u32 high, void* 
 
 // Units that a FanOut and its leaves take, at most, for so many runs and masks.
 [[nodiscard]] constexpr u32 conversion_units(u32 runs, u32 masks) {
-  // A leaf below the FanOut takes at most 16 + 12 bytes a run + 16 a mask, rounded up to a unit, and
-  // each of the 31 inner borders may cut a run in two.
-  const u32 bytes = kFanOutLeaves * (16 + kArenaUnitBytes - 1) + 12 * (runs + kFanOutLeaves - 1) +
-                    16 * masks;
+  // A leaf below the FanOut takes at most 16 + 12 bytes a run + 16 a mask, rounded up to a unit,
+  // and each of the 31 inner borders may cut a run in two.
+  const u32 bytes =
+      kFanOutLeaves * (16 + kArenaUnitBytes - 1) + 12 * (runs + kFanOutLeaves - 1) + 16 * masks;
   return kFanOutUnits + (bytes + kArenaUnitBytes - 1) / kArenaUnitBytes;
 }
 inline constexpr u32 kCollapseUnits = Leaf::units(kCollapseRuns, kCollapseRuns);

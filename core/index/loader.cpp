@@ -45,8 +45,8 @@ Status Loader::add(const Run& run) {
     region_ = region;
     const u64 base = region << kRegionBlockShift;
     const u64 to = base + kRegionBlocks < end ? base + kRegionBlocks : end;
-    scratch_->append({static_cast<u16>(at - base), static_cast<u16>(to - at), pack_home(home),
-                      home.mask});
+    scratch_->append(
+        {static_cast<u16>(at - base), static_cast<u16>(to - at), pack_home(home), home.mask});
     if (home.member != kMain) home.spare = home.spare + (to - at);
     at = to;
   }
@@ -62,7 +62,7 @@ Status Loader::finish() {
 
 void Loader::flush() {
   if (scratch_->count() == 0) return;
-  DMR_ASSERT(index_.directory_[region_].load(std::memory_order_relaxed) == 0);
+  DMR_ASSERT(index_.directory_[region_].entry.load(std::memory_order_relaxed) == 0);
   const u64 entry = index_.build_region(*scratch_);
   index_.account(region_, entry, true);
   index_.publish(region_, entry);

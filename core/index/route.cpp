@@ -7,26 +7,31 @@
 
 namespace dmr {
 
-// The order holds first, leaf second is what the class's comment builds on.
+// Nothing but plain blocks in [first, last] of the region.
+[[gnu::always_inline]] inline bool Index::filtered_out(const Slot& slot, u32 first, u32 last) {
+  return (slot.filter.load(std::memory_order_acquire) & filter_bits(first, last)) == 0;
+}
+
+// The order holds first, filter and leaf second is what the class's comment builds on.
 Route Index::route_touched(Sector s, u32 sectors) const {
   if (hold_limit_.load(std::memory_order_acquire) != 0) [[unlikely]] {
     if (cut_at_holds(s, sectors)) return {RouteKind::held, kMain, sectors, s};
   }
-  const u64 region = s.value >> region_sector_shift_;
-  const u64 entry = directory_[region].load(std::memory_order_acquire);
   const Route plain{RouteKind::device, kMain, sectors, s};
-  if (entry == 0) return plain;
   const u32 first = block_in_region(geometry_.block_of(s));
   const u32 last = block_in_region(geometry_.block_of(s + (sectors - 1)));
+  const Slot& slot = directory_[s.value >> region_sector_shift_];
+  if (filtered_out(slot, first, last)) return plain;
+  const u64 entry = slot.entry.load(std::memory_order_acquire);
+  if (entry == 0) return plain;
   u64 sub = entry;
   if (is_fan_out(entry)) {
     if (first >> kSubShift != last >> kSubShift) return route_pieces(entry, s, sectors);
     sub = fan_out_of(entry)->leaf[first >> kSubShift].load(std::memory_order_acquire);
     if (sub == 0) return plain;
   }
+  prefetch_leaf(sub, first);
   const Leaf& leaf = *leaf_of(sub);
-  // A leaf of more than 30 runs has keys in its second line: the two misses overlap.
-  __builtin_prefetch(reinterpret_cast<const std::byte*>(&leaf) + kArenaUnitBytes);
   const u32 before = leaf.runs_up_to(first);
   if (before > 0) {
     const u32 i = before - 1;
@@ -128,7 +133,7 @@ Route Index::route_pieces(u64 entry, Sector s, u32 sectors) const {
 
 void Index::route_batch(std::span<const Extent> extents, std::span<Route> out) const {
   DMR_ASSERT(extents.size() <= kRouteBatch && out.size() >= extents.size());
-  // Three rounds, so that the misses on directory and leaves overlap each other.
+  // Three rounds, so that the misses on the directory overlap, then those on leaves.
   u32 busy = 0;
   for (std::size_t i = 0; i < extents.size(); ++i) {
     const u64 region = extents[i].sector.value >> region_sector_shift_;
@@ -136,17 +141,17 @@ void Index::route_batch(std::span<const Extent> extents, std::span<Route> out) c
     __builtin_prefetch(&directory_[region]);
     busy |= (touched(region) ? 1U : 0U) << i;
   }
-  // Only a hint which lines will be needed: route() below loads the entries again, after the holds.
+  // Only a hint which lines will be needed: route() below loads all again, after the holds.
   for (u32 rest = busy; rest != 0; rest &= rest - 1) {
     const Sector s = extents[static_cast<u32>(std::countr_zero(rest))].sector;
-    u64 entry = directory_[s.value >> region_sector_shift_].load(std::memory_order_acquire);
+    const Slot& slot = directory_[s.value >> region_sector_shift_];
+    const u32 at = block_in_region(geometry_.block_of(s));
+    if (filtered_out(slot, at, at)) continue;
+    u64 entry = slot.entry.load(std::memory_order_acquire);
     if (is_fan_out(entry)) {
-      const u32 at = block_in_region(geometry_.block_of(s));
       entry = fan_out_of(entry)->leaf[at >> kSubShift].load(std::memory_order_acquire);
     }
-    const std::byte* const line = reinterpret_cast<const std::byte*>(leaf_of(entry));
-    __builtin_prefetch(line);
-    __builtin_prefetch(line + kArenaUnitBytes);
+    if (entry != 0) prefetch_leaf(entry, at);
   }
   for (std::size_t i = 0; i < extents.size(); ++i) {
     out[i] = route(extents[i].sector, extents[i].sectors);

@@ -9,8 +9,9 @@ namespace dmr {
 
 namespace {
 
-// What one set() of at most kMaxHoldBlocks blocks may need. It touches two regions at most, each with
-// one leaf that is changed in part (both in one region: two), and leaves of one run in between.
+// What one set() of at most kMaxHoldBlocks blocks may need. It touches two regions at most, each
+// with one leaf that is changed in part (both in one region: two), and leaves of one run in
+// between.
 constexpr u32 kRunLeaves = kMaxHoldBlocks / kSubBlocks + 1;
 constexpr u32 kFanOutChange = Arena::kMaxSpanUnits + kRunLeaves + kCollapseUnits;
 constexpr u32 kConversion = conversion_units(kLeafRuns + 2, kLeafRuns + 1);
@@ -24,7 +25,7 @@ static_assert(kWorstChange >= kFanOutChange + Arena::kMaxSpanUnits);
 
 u64 Index::units_in_region(u64 region, u32 begin, u32 end) const {
   if (begin == 0 && end == blocks_in(region)) return 1;
-  const u64 entry = directory_[region].load(std::memory_order_relaxed);
+  const u64 entry = directory_[region].entry.load(std::memory_order_relaxed);
   if (entry == 0) return 1;
   if (!is_fan_out(entry)) {
     const u32 runs = leaf_of(entry)->runs + 2U;
@@ -41,8 +42,8 @@ u64 Index::units_in_region(u64 region, u32 begin, u32 end) const {
     }
     const u32 runs = leaf_of(old)->runs + 2U;
     const u32 masks = leaf_of(old)->masks + 1U;
-    units += Leaf::units(runs < kSubBlocks ? runs : kSubBlocks,
-                         masks < kSubBlocks ? masks : kSubBlocks);
+    units +=
+        Leaf::units(runs < kSubBlocks ? runs : kSubBlocks, masks < kSubBlocks ? masks : kSubBlocks);
   }
   return units;
 }
@@ -109,7 +110,7 @@ Status Index::set(Block begin, u64 length, const Home& home) {
 }
 
 void Index::set_in_region(u64 region, u32 begin, u32 end, const Home& home) {
-  const u64 old = directory_[region].load(std::memory_order_relaxed);
+  const u64 old = directory_[region].entry.load(std::memory_order_relaxed);
   if (old == 0 && home.is_plain()) return;
   const Entry with{static_cast<u16>(begin), static_cast<u16>(end - begin), pack_home(home),
                    home.mask};
@@ -136,6 +137,7 @@ void Index::set_in_fan_out(u64 region, FanOut& node, const Entry& with) {
     node.runs += leaf != 0 ? leaf_of(leaf)->runs : 0;
     node.runs -= old != 0 ? leaf_of(old)->runs : 0;
     node.leaf[sub].store(leaf, std::memory_order_release);
+    set_filter(region, low, low + kSubBlocks, leaf);
     retire(old);
   }
   if (node.runs <= kCollapseRuns) collapse(region, node);
@@ -218,8 +220,29 @@ void Index::account(u64 region, u64 entry, bool add) {
   apply(counters_.lost_sectors, sum.lost_sectors);
 }
 
+// Makes the filter bits of [low, high) say what `leaf` holds there.
+void Index::set_filter(u64 region, u32 low, u32 high, u64 leaf) {
+  u64 bits = 0;
+  const u32 runs = leaf != 0 ? leaf_of(leaf)->runs : 0;
+  for (u32 i = 0; i < runs; ++i) {
+    bits |= filter_bits(leaf_of(leaf)->start(i), leaf_of(leaf)->end(i) - 1);
+  }
+  std::atomic<u64>& filter = directory_[region].filter;
+  const u64 others = filter.load(std::memory_order_relaxed) & ~filter_bits(low, high - 1);
+  filter.store(others | bits, std::memory_order_release);
+}
+
+// An entry that is new as a whole.
 void Index::publish(u64 region, u64 entry) {
-  directory_[region].store(entry, std::memory_order_release);
+  if (is_fan_out(entry)) {
+    for (u32 sub = 0; sub < kFanOutLeaves; ++sub) {
+      const u64 leaf = fan_out_of(entry)->leaf[sub].load(std::memory_order_relaxed);
+      set_filter(region, sub << kSubShift, (sub + 1) << kSubShift, leaf);
+    }
+  } else {
+    set_filter(region, 0, kRegionBlocks, entry);
+  }
+  directory_[region].entry.store(entry, std::memory_order_release);
   if (entry != 0) {
     set_touched(region);
   } else {
@@ -249,9 +272,7 @@ void Index::retire_all(u64 entry) {
   retire(entry);
 }
 
-void Index::free_entry(u64 entry) {
-  arena_.give_back(reinterpret_cast<void*>(entry & ~kFanOutTag), units_of(entry));
-}
+void Index::free_entry(u64 entry) { arena_.give_back(span_of(entry), units_of(entry)); }
 
 // One grace period at a time; what is retired meanwhile takes the next one.
 void Index::start_grace() {

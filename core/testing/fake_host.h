@@ -108,7 +108,7 @@ class FakeHost : public Host {
   std::function<void(void*)> give_page;  // where pages go, e.g. Index::give_page
   i64 pages_left = -1;                   // pages that request_pages still gives; -1: no limit
   u64 pages_requested = 0;
-  i64 allocations_left = -1;             // allocate() fails after this many; -1: never
+  i64 allocations_left = -1;  // allocate() fails after this many; -1: never
   u64 bytes_held = 0;
   u64 now = 0;
   std::vector<u64> deadlines;

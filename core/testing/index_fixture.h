@@ -64,7 +64,8 @@ class Model {
   }
   [[nodiscard]] bool lost(u64 sector) const {
     const Home home = at(geometry_.block_of(Sector(sector)).value);
-    if (home.lost == LostKind::some) return home.mask.test(geometry_.sector_in_block(Sector(sector)));
+    if (home.lost == LostKind::some)
+      return home.mask.test(geometry_.sector_in_block(Sector(sector)));
     return home.lost == LostKind::all;
   }
   // One sector's piece, holds aside.

@@ -119,8 +119,8 @@ class MemoryDisks : public FakeHost {
 
   void add_loose(std::vector<LooseSector>& all, Member m, u64 sector,
                  const SectorBytes& bytes) const {
-    if (std::memcmp(disks_[m].durable.data() + sector * kSectorBytes, bytes.data(),
-                    kSectorBytes) != 0) {
+    if (std::memcmp(disks_[m].durable.data() + sector * kSectorBytes, bytes.data(), kSectorBytes) !=
+        0) {
       all.push_back({m, sector, bytes});
     }
   }

@@ -15,11 +15,11 @@ namespace dmr::testing {
 
 struct MemoryDisk {
   std::vector<std::byte> bytes;
-  std::set<u64> bad_read;              // sectors
+  std::set<u64> bad_read;  // sectors
   std::set<u64> bad_write;
   std::map<u64, u32> transient_reads;  // sector -> failures left
   IoStatus status = IoStatus::medium;
-  std::optional<IoStatus> gone;        // every I/O fails like this
+  std::optional<IoStatus> gone;  // every I/O fails like this
   bool refuses_flush = false;
   u64 reads = 0;
   u64 writes = 0;
