@@ -17,6 +17,8 @@ namespace dmr::runtime {
 // What a user's request fails with: EIO, ENOSPC, EROFS, EINVAL, ESHUTDOWN; 0 for ok.
 [[nodiscard]] int request_errno_of(Status status);
 
+[[nodiscard]] const char* name_of(Status status);  // "ok", "io_error", ...
+
 // "EIO" and the like, as plans of the faulty layer name them; 0 when the name is not known.
 [[nodiscard]] int errno_named(std::string_view name);
 

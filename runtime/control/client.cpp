@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "runtime/control/client.h"
+
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+#include <fmt/format.h>
+
+#include "core/base/types.h"
+
+namespace dmr::runtime {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr std::size_t kMaxAnswerBytes = 64 * 1024 * 1024;
+
+// Waits for `events`; false at the deadline.
+bool wait_for(int fd, short events, Clock::time_point deadline) {
+  while (true) {
+    const auto left =
+        std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now()).count();
+    if (left <= 0) return false;
+    pollfd polled{fd, events, 0};
+    const int ready = ::poll(&polled, 1, static_cast<int>(std::min<i64>(left + 1, 60'000)));
+    if (ready > 0) return true;
+    if (ready < 0 && errno != EINTR) return false;
+  }
+}
+
+}  // namespace
+
+Expected<ControlClient> ControlClient::connect(std::string_view name, Timeout timeout) {
+  if (!valid_name(name)) return fail(fmt::format("`{}` is not a name", name), kExitUsage);
+  const auto path = socket_path(name, ".sock");
+  if (!path) return std::unexpected(path.error());
+  FileDescriptor fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+  if (!fd.valid()) return fail_errno("socket", errno);
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  std::memcpy(address.sun_path, path->c_str(), path->size() + 1);
+  const Clock::time_point deadline = Clock::now() + timeout;
+  // A Unix socket connects at once, or its queue is full (EAGAIN): nothing to poll for.
+  while (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
+    if (errno == ENOENT || errno == ECONNREFUSED) {
+      return fail(fmt::format("{}: is not running", name));
+    }
+    if (errno != EAGAIN && errno != EINTR) return fail_errno(*path, errno);
+    if (Clock::now() >= deadline) return fail(fmt::format("{}: does not answer", name));
+    ::poll(nullptr, 0, 10);
+  }
+  return ControlClient(std::move(fd));
+}
+
+Expected<nlohmann::json> ControlClient::call(const nlohmann::json& request, Timeout timeout) {
+  const Clock::time_point deadline = Clock::now() + timeout;
+  const std::string line =
+      request.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
+  if (auto sent = send_line(line, deadline); !sent) return std::unexpected(sent.error());
+  auto answer = read_line(deadline);
+  if (!answer) return std::unexpected(answer.error());
+  nlohmann::json reply = nlohmann::json::parse(*answer, nullptr, false);
+  if (!reply.is_object() || !reply.contains("ok") || !reply["ok"].is_boolean()) {
+    return fail("the server's answer is not understood");
+  }
+  if (reply["ok"].get<bool>()) return reply.value("result", nlohmann::json());
+  const auto& text = reply["error"];
+  const auto& code = reply["exit"];
+  return fail(text.is_string() ? text.get<std::string>() : "the server refused",
+              code.is_number_integer() ? code.get<int>() : kExitFailed);
+}
+
+Expected<void> ControlClient::send_line(const std::string& line, Clock::time_point deadline) {
+  for (std::size_t sent = 0; sent < line.size();) {
+    const ssize_t now =
+        ::send(fd_.get(), line.data() + sent, line.size() - sent, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (now >= 0) {
+      sent += static_cast<std::size_t>(now);
+    } else if (errno == EAGAIN) {
+      if (!wait_for(fd_.get(), POLLOUT, deadline)) return fail("the server does not answer");
+    } else if (errno == EPIPE || errno == ECONNRESET) {
+      return {};  // it may have said why: read that
+    } else if (errno != EINTR) {
+      return fail_errno("the control socket", errno);
+    }
+  }
+  return {};
+}
+
+Expected<std::string> ControlClient::read_line(Clock::time_point deadline) {
+  while (true) {
+    const std::size_t end = buffer_.find('\n');
+    if (end != std::string::npos) {
+      std::string line = buffer_.substr(0, end);
+      buffer_.erase(0, end + 1);
+      return line;
+    }
+    if (buffer_.size() > kMaxAnswerBytes) return fail("the server's answer is too long");
+    char bytes[64 * 1024];
+    const ssize_t got = ::recv(fd_.get(), bytes, sizeof bytes, MSG_DONTWAIT);
+    if (got > 0) {
+      buffer_.append(bytes, static_cast<std::size_t>(got));
+    } else if (got == 0 || (errno != EAGAIN && errno != EINTR)) {
+      return fail("the server closed the connection");
+    } else if (!wait_for(fd_.get(), POLLIN, deadline)) {
+      return fail("the server does not answer");
+    }
+  }
+}
+
+}  // namespace dmr::runtime
