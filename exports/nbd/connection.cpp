@@ -27,8 +27,12 @@ int milliseconds_until(Clock::time_point deadline) {
 }  // namespace
 
 Connection::Connection(runtime::FileDescriptor socket, exports::Source& source, int stop_event,
-                       const Log& log)
-    : socket_(std::move(socket)), source_(source), stop_event_(stop_event), log_(log) {
+                       std::chrono::milliseconds handshake_timeout, const Log& log)
+    : socket_(std::move(socket)),
+      source_(source),
+      stop_event_(stop_event),
+      handshake_timeout_(handshake_timeout),
+      log_(log) {
   info_.name = source_.name();
   info_.bytes = source_.sectors() << kSectorShift;
   info_.minimum_block = source_.logical_block_bytes();
@@ -56,7 +60,7 @@ void Connection::run() {
 
 // Without a queue: a client that takes its time here is nothing to the volume.
 bool Connection::shake_hands(Handshake& handshake) {
-  auto deadline = Clock::now() + kHandshakeTimeout;
+  auto deadline = Clock::now() + handshake_timeout_;
   bool told = false;
   std::array<std::byte, 4096> buffer;
   if (!send_all(handshake.output())) return false;

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <functional>
 #include <mutex>
 #include <string_view>
@@ -22,7 +23,7 @@ class Connection {
  public:
   // `stop_event` is an eventfd that becomes readable when the server stops, and stays so.
   Connection(runtime::FileDescriptor socket, exports::Source& source, int stop_event,
-             const Log& log);
+             std::chrono::milliseconds handshake_timeout, const Log& log);
   // After stop() or finished(); waits for the thread.
   ~Connection();
   Connection(const Connection&) = delete;
@@ -50,6 +51,7 @@ class Connection {
   runtime::FileDescriptor poller_;  // an epoll of the socket, once the client was slow to read
   exports::Source& source_;
   const int stop_event_;
+  const std::chrono::milliseconds handshake_timeout_;
   const Log& log_;
   ExportInfo info_;
   std::vector<std::byte> early_;  // bytes that came behind the handshake

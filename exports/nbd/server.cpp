@@ -87,7 +87,8 @@ void Server::admit() {
     return;
   }
   try {
-    connections_.emplace_back(std::move(client), source_, stop_event_.get(), options_.log);
+    connections_.emplace_back(std::move(client), source_, stop_event_.get(),
+                              options_.handshake_timeout, options_.log);
   } catch (const std::exception&) {
     options_.log("nbd: turned a client away: no thread or memory for it");
   }

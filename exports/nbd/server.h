@@ -18,6 +18,7 @@ struct ServerOptions {
   std::string socket_path = {};  // a Unix socket, unless a TCP host is given
   std::string tcp_host = {};     // a loopback address
   u16 tcp_port = 10809;          // 0: any free one, see uri()
+  std::chrono::milliseconds handshake_timeout = kHandshakeTimeout;
   Log log = [](std::string_view) {};
 };
 
