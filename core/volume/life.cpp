@@ -77,6 +77,11 @@ Status Volume::adopt(FindingSink* findings) {
   const format::Superblock& superblock = state_.store.superblock();
   state_.unit_sectors = superblock.member[kMain].logical_block_bytes / kSectorBytes;
   DMR_ASSERT(state_.unit_sectors > 0);
+  // Writes of an earlier opening may still lie in a spare's cache: the first flush must go there.
+  for (FlushState& flush : state_.flush) {
+    flush.written.store(1, std::memory_order_relaxed);
+    flush.flushed.store(0, std::memory_order_relaxed);
+  }
   return claim_homes(findings);
 }
 
