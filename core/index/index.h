@@ -119,6 +119,10 @@ class Index {
       return {RouteKind::device, kMain, count, s};
     return route_touched(s, count);
   }
+  // Any thread. False: nothing is stored for this region and no hold touches it.
+  [[nodiscard]] bool touched(u64 region) const {
+    return ((summary_[region >> 6U].load(std::memory_order_acquire) >> (region & 63U)) & 1U) != 0;
+  }
   // The first pieces of up to kRouteBatch extents; cache misses overlap.
   void route_batch(std::span<const Extent> extents, std::span<Route> out) const;
 
@@ -177,9 +181,6 @@ class Index {
   static constexpr u32 kHoldShift = 10;
   static_assert(kMaxHoldBlocks < (1U << kHoldShift));
 
-  [[nodiscard]] bool touched(u64 region) const {
-    return ((summary_[region >> 6U].load(std::memory_order_acquire) >> (region & 63U)) & 1U) != 0;
-  }
   [[nodiscard]] static bool filtered_out(const Slot& slot, u32 first, u32 last);
   [[nodiscard]] Route route_touched(Sector s, u32 sectors) const;
   [[nodiscard, gnu::cold, gnu::noinline]] Route route_pieces(u64 entry, Sector s,
