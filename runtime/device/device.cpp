@@ -64,7 +64,10 @@ Expected<std::unique_ptr<Device>> Device::open(std::string_view spec,
   return device;
 }
 
-Device::~Device() = default;
+Device::~Device() {
+  // Explicitly: a child process or a ring may still hold the open file for a while.
+  if (fd_.valid() && !block_device_) (void)::flock(fd_.get(), LOCK_UN);
+}
 
 Expected<void> Device::open_path(const DeviceOptions& options) {
   struct stat info{};

@@ -83,7 +83,11 @@ int DeviceQueue::open_ring(unsigned entries) {
 
 DeviceQueue::~DeviceQueue() {
   DMR_ASSERT(in_flight_ == 0);
-  if (ring_open_) io_uring_queue_exit(&ring_);
+  if (!ring_open_) return;
+  // The kernel takes a ring apart later; the files, their locks and claims must be free now.
+  if (enabled_) watch(-1);
+  io_uring_unregister_files(&ring_);
+  io_uring_queue_exit(&ring_);
 }
 
 // A ring of one issuer belongs to the thread that enables it: the first one that uses the queue.
@@ -91,7 +95,9 @@ void DeviceQueue::enable() {
   if (enabled_) [[likely]]
     return;
   enabled_ = true;
-  const int error = io_uring_enable_rings(&ring_);
+  // io_uring_enable_rings() is declared by liburing 2.3, but not in its library.
+  const int error = io_uring_register(static_cast<unsigned>(ring_.ring_fd),
+                                      IORING_REGISTER_ENABLE_RINGS, nullptr, 0);
   DMR_ASSERT(error >= 0);
 }
 
