@@ -176,8 +176,9 @@ Task<Status> Mover::hold_batch(FrameStack& frames) {
   for (u32 i = 0; i < step_count_; ++i) {
     Step& step = steps_[i];
     step.held = false;
-    co_await state_.locks.acquire(step.lock, step.begin, step.begin + step.blocks);
+    state_.locks.request(step.lock, step.begin, step.begin + step.blocks);
   }
+  for (u32 i = 0; i < step_count_; ++i) co_await state_.locks.wait(steps_[i].lock);
   for (u32 i = 0; i < step_count_; ++i) {
     Step& step = steps_[i];
     const Result<HoldId> hold = co_await place_hold(frames, state_, step.begin, step.blocks);

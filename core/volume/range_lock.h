@@ -14,6 +14,7 @@ struct LockEntry {
   Block begin;
   Block end;  // half open
   bool granted = false;
+  bool waiting = false;  // somebody is to be woken when it is granted
   Ready node;
 };
 
@@ -23,17 +24,25 @@ class RangeLocks {
     RangeLocks& locks;
     LockEntry& entry;
     [[nodiscard]] bool await_ready() const noexcept { return entry.granted; }
-    void await_suspend(std::coroutine_handle<> handle) noexcept { entry.node.set_resume(handle); }
+    void await_suspend(std::coroutine_handle<> handle) noexcept {
+      entry.waiting = true;
+      entry.node.set_resume(handle);
+    }
     void await_resume() const noexcept { DMR_ASSERT(entry.granted); }
   };
 
   // Queues the entry; the awaiter ends when no earlier entry overlaps it.
-  // Who holds an entry and waits for another must take them in ascending order.
   [[nodiscard]] Awaiter acquire(LockEntry& entry, Block begin, Block end) {
+    request(entry, begin, end);
+    return wait(entry);
+  }
+  // The two halves. Who wants several requests them all before it waits for the first: then nobody
+  // stands in the queue between them, held by the one and holding up the other.
+  void request(LockEntry& entry, Block begin, Block end) {
     enqueue(entry, begin, end);
     entry.granted = free_before(entry);
-    return Awaiter{*this, entry};
   }
+  [[nodiscard]] Awaiter wait(LockEntry& entry) { return Awaiter{*this, entry}; }
 
   // Takes the lock only when nobody has or wants the range.
   [[nodiscard]] bool try_acquire(LockEntry& entry, Block begin, Block end) {
@@ -50,7 +59,8 @@ class RangeLocks {
     for (LockEntry* at = entries_.front(); at != nullptr; at = at->next) {
       if (at->granted || !overlap(*at, entry) || !free_before(*at)) continue;
       at->granted = true;
-      executor.post(at->node);
+      if (at->waiting) executor.post(at->node);
+      at->waiting = false;
     }
   }
 
