@@ -122,7 +122,9 @@ void SimHost::kick() {
 }
 
 void SimHost::post(World::Action action) {
+  ++posted_;
   world_.after(world_.random().below(20'000), Lane::rest, [this, act = std::move(action)] {
+    --posted_;
     act();
     kick();
   });

@@ -56,7 +56,10 @@ class SimHost final : public Host {
   void unpoison(const void* memory, std::size_t bytes) override;
 
   // The executor.
-  void attach(Engine* engine) { engine_ = engine; }
+  void attach(Engine* engine) {
+    engine_ = engine;
+    ++life_;
+  }
   void post(World::Action action);  // runs on the executor, soon
   void kick();                      // the executor has something to do
 
@@ -66,6 +69,8 @@ class SimHost final : public Host {
   void end_section(Section section);
   void enter(u32 slot) { ++in_flight_[slot]; }
   void leave(u32 slot) { --in_flight_[slot]; }
+  // No read section is open and nothing waits to be heard by the executor.
+  [[nodiscard]] bool quiet() const { return sections_.empty() && posted_ == 0; }
   // An I/O of the hot path: completes in its lane, not on the executor.
   void start(DeviceIo& io, Lane lane);
 
@@ -74,6 +79,7 @@ class SimHost final : public Host {
   void power_cut(const Chooser* choose = nullptr);
 
   HostTroubles troubles;
+  std::function<void(const Event&)> on_event;
   bool pages_at_once = false;  // while a volume opens
   [[nodiscard]] u64 ios() const { return ios_; }
   [[nodiscard]] u64 allocations() const { return allocations_; }
@@ -109,6 +115,8 @@ class SimHost final : public Host {
   World& world_;
   std::vector<std::unique_ptr<SimDisk>>& disks_;
   Engine* engine_ = nullptr;
+  u64 life_ = 0;    // of the engine: pages asked for in an earlier one never come
+  u32 posted_ = 0;  // actions that wait for the executor
   bool kicked_ = false;
   u64 wake_ns_ = ~u64{0};
   std::vector<Running> running_;

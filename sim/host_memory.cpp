@@ -66,7 +66,8 @@ void SimHost::request_pages(u32 count) {
     if (pages_at_once) {
       give_page();
     } else {
-      world_.after(delay(), Lane::rest, [this] {
+      world_.after(delay(), Lane::rest, [this, life = life_] {
+        if (life != life_) return;
         give_page();
         kick();
       });
@@ -90,6 +91,7 @@ void SimHost::event(const Event& event) {
   ++events_[static_cast<u32>(event.kind)];
   world_.note("engine: event {} about member {}, sector {}+{}", static_cast<u64>(event.kind),
               event.member, event.sector.value, event.sectors);
+  if (on_event) on_event(event);
   world_.preempt();
 }
 
@@ -113,6 +115,7 @@ void SimHost::power_cut(const Chooser* choose) {
   for (auto& disk : disks_) disk->power_cut(choose != nullptr ? *choose : disk->random_subset());
   engine_ = nullptr;
   kicked_ = false;
+  posted_ = 0;
   wake_ns_ = ~u64{0};
   sections_.clear();
   graces_.clear();

@@ -23,6 +23,13 @@ Machine::Machine(u64 seed, const Shape& shape)
   }
   for (auto& disk : disks) disk->set_watcher(&oracle);
   oracle.set_view(this);
+  host.on_event = [this](const Event& event) {
+    // Where so much is bad that probes meet bad sectors too, the breaker opens with good reason.
+    const u64 bad = u64{disks[event.member]->fault_count()} * shape_.block_sectors;
+    if (event.kind == EventKind::breaker_open && bad * 10 > disks[event.member]->sectors()) {
+      oracle.device_error(event.member, IoOp::read, IoStatus::unspecified);
+    }
+  };
   memory_.reset(new (std::align_val_t{alignof(Volume)}) std::byte[sizeof(Volume)]);
 }
 
@@ -223,7 +230,7 @@ void Machine::request(UserRequest& request) {
 }
 
 bool Machine::drain() {
-  return run_until([this] { return queue.in_flight() == 0; }, "the last request");
+  return run_until([this] { return queue.in_flight() == 0 && host.quiet(); }, "the last request");
 }
 
 void Machine::read_back() {

@@ -179,7 +179,14 @@ void Oracle::end_write(const Ticket& ticket, bool ok) {
       version.acknowledged = ok;
       if (ok && ticket.fua) version.durable = true;
     }
-    if (ok && ticket.op != IoOp::discard) {
+    // Data that is not older than this write may have been lost while it was under way: its own
+    // (a piece is there before the last one is), or that of a write at the same time.
+    const bool failed_since =
+        state.read_failures != 0 &&
+        std::any_of(state.versions.begin(), state.versions.end(), [&](const Version& version) {
+          return version.value == state.failed_value && version.high > ticket.begun;
+        });
+    if (ok && ticket.op != IoOp::discard && !failed_since) {
       if (state.lost != Lost::no || state.read_failures != 0) state.excused_until = now;
       state.lost = Lost::no;
       state.read_failures = 0;

@@ -25,7 +25,9 @@ void Oracle::media_error(Member disk, Sector sector, IoOp op, const Data& latent
   const bool current =
       !named || std::any_of(state.versions.begin(), state.versions.end(),
                             [&](const Version& v) { return v.value == latent.token; });
-  if (current) ++state.read_failures;
+  if (!current) return;
+  ++state.read_failures;
+  state.failed_value = latent.token;
 }
 
 void Oracle::device_error(Member disk, IoOp op, IoStatus status) {

@@ -13,6 +13,8 @@ Shape Scenario::shape_for(u64 seed, const Profile& profile) {
   shape.main_sectors = dice.range(profile.main_low, profile.main_high);
   const u32 blocks[] = {8, 8, 8, 1, 2, 16, 128};
   shape.block_sectors = blocks[dice.below(std::size(blocks))];
+  // The engine probes other blocks before it calls one bad: there must be some.
+  shape.main_sectors = std::max(shape.main_sectors, u64{40} * shape.block_sectors);
   shape.spare_sectors.clear();
   for (u64 n = dice.range(profile.spares_low, profile.spares_high); n > 0; --n) {
     // Large blocks need room around the metadata, small ones more metadata.
@@ -86,7 +88,7 @@ void Scenario::step() {
 // Lets the world go on for a while, and sees that nobody waits for ever.
 void Scenario::advance() {
   Machine& m = *machine_;
-  for (u64 events = dice_.below(40); events > 0 && !broken(); --events) {
+  for (u64 events = dice_.below(dice_.chance(100) ? 60 : 10); events > 0 && !broken(); --events) {
     if (!m.world.step()) break;
   }
   const u64 oldest = m.queue.oldest_ns();
@@ -218,7 +220,7 @@ Report Scenario::report() const {
   report.seed = seed_;
   report.profile = profile_.name;
   report.violation = machine_->oracle.violation();
-  if (!report.ok()) report.history = machine_->world.history(120);
+  if (!report.ok()) report.history = machine_->world.history(20000);
   Totals& t = report.totals;
   t = totals_;
   t.runs = 1;
