@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // Holds: what they stop, where they cut, and that nothing of them is left behind.
-#include <gtest/gtest.h>
-
 #include <vector>
+
+#include <gtest/gtest.h>
 
 #include "core/index/index.h"
 #include "core/testing/index_fixture.h"
@@ -37,7 +37,8 @@ TEST_F(IndexHold, CutsAnExtentBeforeAndBehindIt) {
   EXPECT_EQ(route_blocks(109, 1), held(109, 1));
   EXPECT_EQ(route_blocks(110, 30), device(110, 30));
   // In the middle of a block.
-  EXPECT_EQ(index.route(Sector(109 * 8 + 3), 20), (Route{RouteKind::held, kMain, 5, Sector(109 * 8 + 3)}));
+  EXPECT_EQ(index.route(Sector(109 * 8 + 3), 20),
+            (Route{RouteKind::held, kMain, 5, Sector(109 * 8 + 3)}));
   index.release(id);
   EXPECT_EQ(route_blocks(90, 30), device(90, 30));
 }

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// The index's memory: bulk load, bytes for each remap, reserves that hold, and a host without pages.
-#include <gtest/gtest.h>
-
+// The index's memory: bulk load, bytes for each remap, reserves that hold, and a host without
+// pages.
 #include <algorithm>
 #include <random>
 #include <vector>
+
+#include <gtest/gtest.h>
 
 #include "core/index/index.h"
 #include "core/index/leaf.h"
@@ -111,8 +112,8 @@ TEST(IndexMemory, ALongRunTakesNextToNothing) {
   ASSERT_EQ(fixture.index.set(Block(5), 60 * kRegionBlocks, on_spare(1, 9)), Status::ok);
   EXPECT_EQ(fixture.index.counters().runs, 61U);
   EXPECT_EQ(fixture.index.bytes_held(), fixture.host.bytes_held + sizeof(Index));
-  EXPECT_LE(fixture.index.bytes_used(), sizeof(Index) + Scratch::bytes(kLeafRuns + 8) + 64 * 16 + 8 +
-                                            kIndexPageBytes);
+  EXPECT_LE(fixture.index.bytes_used(),
+            sizeof(Index) + Scratch::bytes(kLeafRuns + 8) + 64 * 16 + 8 + kIndexPageBytes);
 }
 
 TEST(IndexLoad, LoadsRunsOfEveryKind) {
@@ -121,7 +122,7 @@ TEST(IndexLoad, LoadsRunsOfEveryKind) {
   Model model(fixture.geometry);
   std::vector<dmr::Run> runs;
   for (u64 block = 0; block < 200; block += 2) runs.push_back({Block(block), 1, masked(block)});
-  runs.push_back({Block(300), 2 * kRegionBlocks, on_spare(4, 77)});  // over two borders
+  runs.push_back({Block(300), 2 * kRegionBlocks, on_spare(4, 77)});             // over two borders
   for (u64 block = 3 * kRegionBlocks; block < 4 * kRegionBlocks; block += 3) {  // a fan-out
     runs.push_back({Block(block), 2, block % 2 == 0 ? lost_in_place() : on_spare(1, 9 * block)});
   }

@@ -2,10 +2,10 @@
 // What the index answers, case by case: cuts, joins, lost sectors, borders, iteration.
 #include "core/index/index.h"
 
-#include <gtest/gtest.h>
-
 #include <random>
 #include <vector>
+
+#include <gtest/gtest.h>
 
 #include "core/testing/index_fixture.h"
 
