@@ -306,6 +306,65 @@ TEST(Fault, CancelledCommitIsNeverReplayed) {
   }
 }
 
+// Neither readable nor writable when its successor was written, it can be read again later.
+TEST(Fault, BlockOfAnEarlierOpeningDoesNotOutrankALaterOne) {
+  StoreBench bench(2);
+  ASSERT_EQ(bench.make(), Status::ok);
+  const Sector slot = bench.store->layout(1).journal_slot(0, 1);
+  MemoryDisks::Image never_seen;
+  bench.disks.before_completion = [&] { never_seen = bench.disks.bytes(2); };
+  ASSERT_TRUE(bench.commit(1, 99));  // on member 1 only: the power fails
+  bench.disks.before_completion = nullptr;
+  bench.disks.bytes(2) = never_seen;
+  bench.restart();
+  bench.disks.fault = [&](const DeviceIo& io) {
+    const bool hit = io.member == 1 && io.sector <= slot && slot < io.sector + io.sectors;
+    return Fate{hit ? IoStatus::medium : IoStatus::ok};
+  };
+  ASSERT_EQ(bench.load(), Status::ok);
+  EXPECT_TRUE(bench.model.map.empty());
+  ASSERT_EQ(bench.begin(), Status::ok);
+  ASSERT_EQ(*bench.commit(2, 2), CommitResult::durable);
+  bench.disks.fault = nullptr;
+  bench.restart();
+  ASSERT_EQ(bench.load(), Status::ok);
+  const Model::Map expected = {{2, 2}};
+  EXPECT_EQ(bench.model.map, expected);
+}
+
+TEST(Fault, MemberThatCannotBeBroughtUpToDateStaysOut) {
+  StoreBench bench(2);
+  ASSERT_EQ(bench.make(), Status::ok);
+  const SpareLayout layout = bench.store->layout(2);
+  bench.restart();
+  LoadRequest request = bench.load_request();
+  request.device[2].present = false;
+  request.allow_degraded = true;
+  ASSERT_EQ(bench.load(request), Status::ok);
+  ASSERT_EQ(bench.begin(), Status::ok);
+  ASSERT_TRUE(bench.commit(1, 1));
+  const Model::Map expected = bench.model.map;
+  const std::pair<Sector, MemberState> places[] = {
+      {layout.superblock[0], MemberState::live},  // two copies are enough
+      {layout.journal_slot(1, 7), MemberState::missing},
+      {layout.checkpoint_block(1, 0), MemberState::missing}};
+  const std::vector<MemoryDisks::Image> images = bench.disks.durable();
+  for (const auto& [place, state] : places) {
+    bench.disks.restore(images);
+    bench.restart();
+    ASSERT_EQ(bench.load(), Status::ok);
+    bench.disks.fault = failing_writes(2, place, kMetaSectors);
+    ASSERT_EQ(bench.begin(), Status::ok);
+    EXPECT_EQ(bench.store->state(2), state);
+    bench.disks.fault = nullptr;
+    bench.restart();
+    ASSERT_EQ(bench.load(), Status::ok);
+    EXPECT_EQ(bench.model.map, expected);
+    ASSERT_EQ(bench.begin(), Status::ok);
+    EXPECT_EQ(bench.store->state(2), MemberState::live);
+  }
+}
+
 TEST(Fault, MemberThatCannotTakeACheckpointIsRetired) {
   StoreBench bench(2);
   ASSERT_EQ(bench.make(), Status::ok);

@@ -74,17 +74,6 @@ class MemoryDisks : public FakeHost {
     }
     return all;
   }
-  // What is on the disks after a power cut that keeps those loose sectors whose bit is set.
-  [[nodiscard]] std::vector<Image> after_power_cut(const std::vector<LooseSector>& loose,
-                                                   const std::vector<bool>& kept) const {
-    std::vector<Image> images = durable();
-    for (std::size_t i = 0; i < loose.size(); ++i) {
-      if (!kept[i]) continue;
-      std::memcpy(images[loose[i].member].data() + loose[i].sector * kSectorBytes,
-                  loose[i].bytes.data(), kSectorBytes);
-    }
-    return images;
-  }
   [[nodiscard]] std::vector<Image> durable() const {
     std::vector<Image> images;
     for (const Disk& disk : disks_) images.push_back(disk.durable);
@@ -96,6 +85,16 @@ class MemoryDisks : public FakeHost {
     for (Member m = 0; m < disks_.size(); ++m) {
       disks_[m].durable = images[m];
       disks_[m].cache.clear();
+    }
+  }
+  // The same, with those of the loose sectors whose bit is set: what a power cut leaves.
+  void restore(const std::vector<Image>& images, const std::vector<LooseSector>& loose,
+               const std::vector<bool>& kept) {
+    restore(images);
+    for (std::size_t i = 0; i < loose.size(); ++i) {
+      if (!kept[i]) continue;
+      std::memcpy(disks_[loose[i].member].durable.data() + loose[i].sector * kSectorBytes,
+                  loose[i].bytes.data(), kSectorBytes);
     }
   }
   // For damage: the durable bytes of a disk whose cache holds nothing.
