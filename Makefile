@@ -22,7 +22,7 @@ build:
 demo:
 	@scripts/install-packages demo
 	@$(configure_program)
-	@$(call compile,release) --target dm-remap
+	@$(call compile,release) --target dm-remap bare-disk
 	@scripts/demo build/release/dm-remap
 
 # The release build is g++'s, both sanitizer builds are clang's. One ctest run over all three.

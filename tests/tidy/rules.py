@@ -24,7 +24,7 @@ LICENSE_LINE = "SPDX-License-Identifier: GPL-2.0-or-later"
 TOP_LEVEL = {
     ".ci", ".clang-format", ".clang-tidy", ".editorconfig", ".gitignore", "CMakeLists.txt",
     "CMakePresets.json", "LICENSE", "Makefile", "README.md", "bench", "cli", "cmake", "core",
-    "docs", "exports", "kernel", "runtime", "scripts", "sim", "support", "tests",
+    "demo", "docs", "exports", "kernel", "runtime", "scripts", "sim", "support", "tests",
 }
 
 # Safe in a kernel object: no heap, no exception, no floating point, nothing to link. Of <cstring>
@@ -42,6 +42,7 @@ LAYERS = {
     "runtime": {"core", "support"},
     "exports": {"core", "support", "runtime"},
     "cli": {"core", "support", "runtime", "exports", "sim"},
+    "demo": {"core", "support", "runtime", "exports"},
 }
 
 BANNED_EVERYWHERE = {
