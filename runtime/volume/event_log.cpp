@@ -55,34 +55,30 @@ std::string text_of(const Event& event) {
   const std::string where =
       event.sectors > 1 ? fmt::format("{} sectors from {}", event.sectors, event.sector.value)
                         : fmt::format("sector {}", event.sector.value);
-  const char* status = name_of(event.status);
+  const std::string why =
+      event.status == IoStatus::ok ? std::string() : fmt::format(" ({})", name_of(event.status));
   switch (event.kind) {
     case EventKind::remapped:
-      return fmt::format("{}: main refused a write ({}); the data went to {}", where, status,
-                         member);
-    case EventKind::relocated: return fmt::format("{}: moved to {} while readable", where, member);
-    case EventKind::lost:
-      return fmt::format("{}: lost ({}); reads fail until it is written", where, status);
-    case EventKind::recovered: return fmt::format("{}: written again, no longer lost", where);
-    case EventKind::returned: return fmt::format("{}: went home to main", where);
-    case EventKind::weak: return fmt::format("{}: weak, read only after retries", where);
+      return fmt::format("{}: {} refused a write{}; the data is on a spare", where, member, why);
+    case EventKind::relocated: return where + ": moved to a spare while readable";
+    case EventKind::lost: return where + ": lost" + why + "; reads fail until it is written";
+    case EventKind::recovered: return where + ": written again, no longer lost";
+    case EventKind::returned: return where + ": went home to main";
+    case EventKind::weak: return where + ": weak, read only after retries";
     case EventKind::spare_block_bad:
-      return fmt::format("{}: {} refused data there ({}); set aside", member, where, status);
+      return fmt::format("{}: {} refused data there{}; set aside", member, where, why);
     case EventKind::spare_low: return "less than an eighth of the spare blocks is free";
     case EventKind::spare_exhausted: return "no spare block is left: refused writes will fail";
-    case EventKind::member_failed:
-      return fmt::format("{}: retired after an error ({})", member, status);
-    case EventKind::breaker_open:
-      return fmt::format("{}: fails as a whole ({}); nothing is marked bad", member, status);
-    case EventKind::breaker_closed: return fmt::format("{}: answers again", member);
+    case EventKind::member_failed: return member + ": retired after an error" + why;
+    case EventKind::breaker_open: return member + ": fails as a whole" + why + "; nothing is marked";
+    case EventKind::breaker_closed: return member + ": answers again";
     case EventKind::device_error:
-      return fmt::format("{}: {} failed, not because of the medium ({})", member, where, status);
-    case EventKind::flush_failed: return fmt::format("{}: refused a flush ({})", member, status);
+      return fmt::format("{}: {} failed, not because of the medium{}", member, where, why);
+    case EventKind::flush_failed: return member + ": refused a flush" + why;
     case EventKind::metadata_repaired:
       return fmt::format("{}: damaged metadata at {} rewritten from a good copy", member, where);
     case EventKind::metadata_failed:
-      return fmt::format("{}: metadata could not be written ({}); the volume is read-only", member,
-                         status);
+      return "metadata could not be written" + why + "; the volume is read-only";
     case EventKind::pool_exhausted: return "slow work had to wait for a pool";
   }
   return "unknown event";

@@ -19,8 +19,10 @@ class Findings final : public FindingSink {
 class OpenVolume final : public UserVolume {
  public:
   OpenVolume(const VolumeOptions& options, MemberSlots slots)
-      : name_(options.name), read_only_(options.read_only), slots_(std::move(slots)),
-        events_(options.name) {}
+      : name_(options.name.empty() ? std::string("volume") : options.name),
+        read_only_(options.read_only),
+        slots_(std::move(slots)),
+        events_(name_) {}
   ~OpenVolume() override {
     if (open_) (void)close();
   }
