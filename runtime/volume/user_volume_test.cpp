@@ -37,7 +37,7 @@ class UserVolumeTest : public ::testing::Test {
     open();
   }
 
-  TempFolder folder;
+  TempFolder folder{TempFolder::Where::memory};
   SetPaths specs;
   std::unique_ptr<UserVolume> volume;
 };
