@@ -3,11 +3,15 @@
 #include "cli/device/sysfs.h"
 
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <sstream>
 #include <system_error>
+
+#include <fmt/format.h>
 
 namespace dmr::cli {
 namespace {
@@ -34,6 +38,24 @@ std::string loop_device_on(const std::string& path) {
     if (found.st_dev == wanted.st_dev && found.st_ino == wanted.st_ino) {
       return "/dev/" + disk.path().filename().string();
     }
+  }
+  return "";
+}
+
+std::string mounted_at(const std::string& path) {
+  struct stat wanted {};
+  if (stat(path.c_str(), &wanted) != 0 || !S_ISBLK(wanted.st_mode)) return "";
+  std::ifstream mounts("/proc/self/mountinfo");
+  // ID, parent, MAJOR:MINOR, root, TARGET, ...: see proc(5).
+  for (std::string line; std::getline(mounts, line);) {
+    std::istringstream fields(line);
+    std::string id;
+    std::string parent;
+    std::string number;
+    std::string root;
+    std::string target;
+    fields >> id >> parent >> number >> root >> target;
+    if (number == fmt::format("{}:{}", major(wanted.st_rdev), minor(wanted.st_rdev))) return target;
   }
   return "";
 }

@@ -10,6 +10,9 @@ namespace dmr::cli {
 // "/dev/loopN" of a loop device on this file, or "".
 [[nodiscard]] std::string loop_device_on(const std::string& path);
 
+// Where this block device is mounted, or "".
+[[nodiscard]] std::string mounted_at(const std::string& path);
+
 // Paths of all block devices and partitions that have a size, sorted.
 [[nodiscard]] std::vector<std::string> all_block_devices();
 

@@ -3,6 +3,7 @@
 #include "cli/metadata/survey.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdlib>
 #include <cstring>
 #include <new>
@@ -48,7 +49,19 @@ MetaBuffer::MetaBuffer()
 void MetaBuffer::Free::operator()(std::byte* memory) const { std::free(memory); }
 
 int read_meta(const runtime::Device& device, Sector at, MetaBuffer& buffer) {
-  return device.read(at.value * kSectorBytes, buffer.bytes());
+  // A logical block larger than a metadata block has to be read whole.
+  const u64 unit = device.logical_block_bytes();
+  const u64 wanted = at.value * kSectorBytes;
+  if (unit <= kMetaBytes && wanted % unit == 0) return device.read(wanted, buffer.bytes());
+  const u64 begin = wanted / unit * unit;
+  const u64 end = (wanted + kMetaBytes + unit - 1) / unit * unit;
+  const std::size_t bytes = end - begin;
+  const std::unique_ptr<std::byte, MetaBuffer::Free> whole(
+      static_cast<std::byte*>(std::aligned_alloc(unit, bytes)));
+  if (whole == nullptr) return ENOMEM;
+  const int error = device.read(begin, {whole.get(), bytes});
+  if (error == 0) std::memcpy(buffer.bytes().data(), whole.get() + (wanted - begin), kMetaBytes);
+  return error;
 }
 
 bool Survey::ours() const {
@@ -61,10 +74,20 @@ bool Survey::readable() const {
 }
 
 const format::Superblock* Survey::newest() const {
+  // A single copy of another volume is one that was written to the wrong place.
+  const auto of_its_set = [this](const format::Superblock& block) {
+    return std::count_if(copy.begin(), copy.end(), [&](const SuperblockCopy& one) {
+      return one.good() && one.block.header.set == block.header.set;
+    });
+  };
   const format::Superblock* best = nullptr;
   for (const SuperblockCopy& one : copy) {
     if (!one.good()) continue;
-    if (best == nullptr || one.block.header.sequence > best->header.sequence) best = &one.block;
+    const bool better =
+        best == nullptr || of_its_set(one.block) > of_its_set(*best) ||
+        (one.block.header.set == best->header.set &&
+         one.block.header.sequence > best->header.sequence);
+    if (better) best = &one.block;
   }
   return best;
 }
@@ -95,14 +118,5 @@ Survey survey(const runtime::Device& device) {
 std::string name_of(const format::Superblock& block) { return padded_text(block.name); }
 
 std::string identity_of(const format::MemberEntry& entry) { return padded_text(entry.identity); }
-
-std::string uuid_text(const Uuid& uuid) {
-  std::string text;
-  for (std::size_t i = 0; i < sizeof(uuid.bytes); ++i) {
-    if (i == 4 || i == 6 || i == 8 || i == 10) text += '-';
-    text += fmt::format("{:02x}", uuid.bytes[i]);
-  }
-  return text;
-}
 
 }  // namespace dmr::cli

@@ -12,8 +12,11 @@
 #include "core/format/format.h"
 #include "core/format/validate.h"
 #include "runtime/device/device.h"
+#include "runtime/volume/superblock_scan.h"
 
 namespace dmr::cli {
+
+using runtime::uuid_text;
 
 // One metadata block of memory, aligned for direct I/O.
 class MetaBuffer {
@@ -24,11 +27,11 @@ class MetaBuffer {
   [[nodiscard]] const T& as() const {
     return *reinterpret_cast<const T*>(memory_.get());
   }
-
- private:
   struct Free {
     void operator()(std::byte* memory) const;
   };
+
+ private:
   std::unique_ptr<std::byte, Free> memory_;
 };
 
@@ -68,6 +71,5 @@ struct Survey {
 
 [[nodiscard]] std::string name_of(const format::Superblock& block);
 [[nodiscard]] std::string identity_of(const format::MemberEntry& entry);
-[[nodiscard]] std::string uuid_text(const Uuid& uuid);
 
 }  // namespace dmr::cli

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// See move.h.
+#include "cli/commands/move.h"
+
+#include "cli/app/output.h"
+#include "cli/app/sizes.h"
+
+namespace dmr::cli {
+
+Expected<std::vector<SectorRange>> parse_ranges(const std::vector<std::string>& words) {
+  std::vector<SectorRange> ranges;
+  for (const std::string& word : words) {
+    auto range = parse_range(word);
+    if (!range) return std::unexpected(range.error());
+    ranges.push_back(*range);
+  }
+  return ranges;
+}
+
+void print_moved_json(const std::string& name, const Moved& moved) {
+  print_json({{"name", name},
+              {"blocks_changed", moved.blocks_changed},
+              {"blocks_unchanged", moved.blocks_unchanged},
+              {"sectors_lost", moved.sectors_lost}});
+}
+
+}  // namespace dmr::cli

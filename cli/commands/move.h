@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// What `mark`, `forget` and `import` have in common: ranges of sectors that a running volume moves.
+#pragma once
+
+#include <span>
+#include <string>
+#include <vector>
+
+#include "cli/app/outcome.h"
+#include "cli/client/session.h"
+
+namespace dmr::cli {
+
+// "SECTOR[+COUNT]" words into ranges.
+[[nodiscard]] Expected<std::vector<SectorRange>> parse_ranges(
+    const std::vector<std::string>& words);
+
+void print_moved_json(const std::string& name, const Moved& moved);
+
+}  // namespace dmr::cli

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// `dm-remap stop`: ends the server of a volume cleanly and waits until it has ended.
+#include <poll.h>
+
+#include <chrono>
+#include <memory>
+#include <string>
+
+#include <fmt/format.h>
+
+#include "cli/client/session.h"
+#include "cli/commands/commands.h"
+#include "cli/device/sysfs.h"
+#include "runtime/control/paths.h"
+
+namespace dmr::cli {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr CommandText kText{
+    .name = "stop",
+    .group = "Use",
+    .summary = "End the server of a volume",
+    .explanation =
+        "Finishes the requests that are under way, writes the map in full, and ends the server.\n"
+        "Unmount what is on the volume first: a mounted loop device is refused. Returns when the\n"
+        "server has ended, so that the devices are free.",
+    .examples = "  umount /mnt && dm-remap stop tank"};
+
+constexpr int kPollMilliseconds = 20;
+
+struct Options {
+  std::string name;
+  unsigned timeout_s = 120;
+  bool force = false;
+};
+
+// Where something of the volume is mounted, or "".
+std::string mount_point_of(const nlohmann::json& status) {
+  for (const auto& exported : status.value("exports", nlohmann::json::array())) {
+    for (const char* key : {"path", "device"}) {
+      const auto path = exported.find(key);
+      if (path == exported.end() || !path->is_string()) continue;
+      std::string target = mounted_at(path->get<std::string>());
+      if (!target.empty()) return target;
+    }
+  }
+  return "";
+}
+
+Expected<Exit> stop(const Options& options) {
+  auto session = Session::open(options.name);
+  if (!session) return std::unexpected(session.error());
+  if (!options.force) {
+    const auto status = session->status();
+    if (!status) return std::unexpected(status.error());
+    const std::string target = mount_point_of(*status);
+    if (!target.empty()) {
+      return refused(fmt::format("volume `{}` is mounted on {}; unmount it first, or --force to pull "
+                                 "it out from under the file system", options.name, target));
+    }
+  }
+  const auto process = session->stop();
+  if (!process) return std::unexpected(process.error());
+  const Clock::time_point deadline = Clock::now() + std::chrono::seconds(options.timeout_s);
+  while (runtime::NameLock::holder(options.name) == *process) {
+    if (Clock::now() >= deadline) {
+      return failed(fmt::format("the server of `{}` (process {}) has not ended after {} s; it "
+                                "finishes requests that its devices hold back", options.name,
+                                *process, options.timeout_s));
+    }
+    poll(nullptr, 0, kPollMilliseconds);
+  }
+  return Exit::ok;
+}
+
+}  // namespace
+
+void add_stop(CommandLine& line) {
+  CLI::App& command = line.add(kText);
+  const auto options = std::make_shared<Options>();
+  add_name(command, options->name);
+  command.add_option("--timeout", options->timeout_s, "How long to wait for its end (120)")
+      ->type_name("SECONDS")
+      ->check(CLI::Range(1, 86'400));
+  command.add_flag("--force", options->force, "Also when it is mounted: writes may be lost");
+  line.on_run(command, [options] { return stop(*options); });
+}
+
+}  // namespace dmr::cli

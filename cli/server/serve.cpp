@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// See serve.h.
+#include "cli/server/serve.h"
+
+#include <memory>
+#include <vector>
+
+#include <fmt/format.h>
+
+#include "cli/device/member.h"
+#include "cli/metadata/findings.h"
+#include "cli/server/stop_event.h"
+#include "runtime/control/paths.h"
+#include "runtime/control/volume_control.h"
+
+namespace dmr::cli {
+namespace {
+
+struct Opened {
+  DevicePtr main;
+  std::vector<DevicePtr> spares;
+};
+
+Expected<Opened> open_devices(const ServeOptions& options) {
+  const runtime::DeviceOptions how{.read_only = options.read_only,
+                                   .allow_buffered = options.allow_buffered};
+  Opened opened;
+  auto main = open_member("main", options.members.main, how);
+  if (!main) return std::unexpected(main.error());
+  opened.main = std::move(*main);
+  for (const std::string& spec : options.members.spares) {
+    auto spare = open_member("spare", spec, how);
+    if (!spare) return std::unexpected(spare.error());
+    opened.spares.push_back(std::move(*spare));
+  }
+  return opened;
+}
+
+void warn_of_buffering(const Opened& opened) {
+  bool is_buffered = opened.main->buffered();
+  for (const DevicePtr& spare : opened.spares) is_buffered = is_buffered || spare->buffered();
+  if (!is_buffered) return;
+  fmt::print(stderr, "dm-remap: warning: --allow-buffered: errors of a disk below may be noticed "
+                     "late, and a flush reaches only as far as the file system\n");
+}
+
+// What was wrong and has been repaired, one line each.
+void print_findings(const std::vector<Finding>& findings, const ServeOptions& options) {
+  for (const Finding& finding : findings) {
+    const FindingText text = describe(finding, options.members.members);
+    const bool was_repaired = text.weight == Weight::fault && !options.read_only &&
+                              finding.kind != FindingKind::read_failed;
+    if (was_repaired) {
+      fmt::print(stderr, "dm-remap: repaired: {}\n", text.what);
+    } else {
+      fmt::print(stderr, "dm-remap: {}: {}; {}\n", text_of(text.weight), text.what,
+                 text.consequence);
+    }
+  }
+}
+
+Expected<std::unique_ptr<runtime::UserVolume>> open_volume(const ServeOptions& options) {
+  auto opened = open_devices(options);
+  if (!opened) return std::unexpected(opened.error());
+  warn_of_buffering(*opened);
+  const runtime::VolumeOptions how{.name = options.exported.name,
+                                   .read_only = options.read_only,
+                                   .allow_degraded = options.degraded,
+                                   .ignore_identity = options.ignore_identity,
+                                   .config = {}};
+  std::vector<Finding> findings;
+  auto volume = runtime::UserVolume::open(std::move(opened->main), std::move(opened->spares), how,
+                                          &findings);
+  if (volume) print_findings(findings, options);
+  return volume;
+}
+
+}  // namespace
+
+Expected<Exit> serve(const ServeOptions& options,
+                     const std::function<bool(const std::string& path)>& ready) {
+  const std::string& name = options.exported.name;
+  if (auto folder = runtime::prepare_runtime_directory(); !folder) {
+    return std::unexpected(folder.error());
+  }
+  if (auto path = runtime::socket_path(name, ".sock"); !path) {
+    return std::unexpected(path.error());
+  }
+  auto lock = runtime::NameLock::take(name);
+  if (!lock) return std::unexpected(lock.error());
+  auto stop = StopEvent::make();
+  if (!stop) return std::unexpected(stop.error());
+  auto volume = open_volume(options);
+  if (!volume) return std::unexpected(volume.error());
+  (void)runtime::protect_process();  // as far as this user may; nothing depends on it
+  auto exported = start_export(**volume, options.exported);
+  if (!exported) return std::unexpected(exported.error());
+  runtime::ControlContext context{.volume = volume->get(),
+                                  .stop = [&stop] { (*stop)->raise(); },
+                                  .exports = nlohmann::json::array({(*exported)->json()})};
+  auto control = runtime::ControlServer::start(name, runtime::volume_handler(std::move(context)));
+  if (!control) return std::unexpected(control.error());
+
+  if (ready((*exported)->path())) (void)(*stop)->wait();
+  (*exported)->stop();
+  control->reset();
+  if (auto closed = (*volume)->close(); !closed) return std::unexpected(closed.error());
+  return Exit::ok;
+}
+
+}  // namespace dmr::cli
