@@ -2,13 +2,14 @@
 // Mounting, the workers, and the end of both.
 #include "exports/fuse/export.h"
 
-#include <fcntl.h>
 #include <linux/fuse.h>
 #include <sys/ioctl.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <fcntl.h>
+#include <filesystem>
 #include <thread>
 
 #include <fmt/format.h>
@@ -24,7 +25,10 @@ using runtime::fail;
 using runtime::FileDescriptor;
 
 Export::Export(exports::Source& source, ExportOptions options)
-    : source_(source), options_(std::move(options)) {}
+    : source_(source), options_(std::move(options)) {
+  // A server changes to another working directory.
+  options_.folder = std::filesystem::absolute(options_.folder);
+}
 
 Export::~Export() { stop(); }
 
@@ -71,7 +75,8 @@ Expected<void> Export::mount() {
 
 Expected<void> Export::start_workers() {
   const unsigned processors = std::max(1U, std::thread::hardware_concurrency());
-  const unsigned count = options_.workers != 0 ? options_.workers : std::min(processors, kMaxWorkers);
+  const unsigned count =
+      options_.workers != 0 ? options_.workers : std::min(processors, kMaxWorkers);
   int master = fuse_session_fd(session_);
   if (fcntl(master, F_SETFL, O_RDWR | O_NONBLOCK) != 0) return runtime::fail_errno("FUSE", errno);
   for (unsigned i = 0; i < count; ++i) {

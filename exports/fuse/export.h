@@ -20,9 +20,9 @@ class Worker;
 struct Filesystem;
 
 struct ExportOptions {
-  std::string folder;            // absolute; made when missing
-  bool loop_device = false;      // needs root
-  unsigned workers = 0;          // threads; 0: one for each processor, up to kMaxWorkers
+  std::string folder;        // made when missing
+  bool loop_device = false;  // needs root
+  unsigned workers = 0;      // threads; 0: one for each processor, up to kMaxWorkers
 };
 
 class Export {
@@ -48,7 +48,7 @@ class Export {
   [[nodiscard]] runtime::Expected<void> start_workers();
 
   exports::Source& source_;
-  const ExportOptions options_;
+  ExportOptions options_;
   std::optional<MountPoint> mount_point_;
   std::unique_ptr<Filesystem> filesystem_;
   fuse_session* session_ = nullptr;

@@ -2,19 +2,20 @@
 // The volume as a file, through the kernel: attributes, data, errors, and the end of the mount.
 #include "exports/fuse/export.h"
 
-#include <fcntl.h>
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
 #include <linux/falloc.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
 #include <cerrno>
+#include <fcntl.h>
 #include <filesystem>
 #include <fstream>
 #include <future>
 #include <thread>
+#include <unistd.h>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
 
 #include "exports/testing/memory_volume.h"
 #include "exports/testing/nbd_client.h"

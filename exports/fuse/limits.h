@@ -14,9 +14,9 @@ inline constexpr u32 kMaxTransferBytes = 1U << 20;  // of one read or write requ
 inline constexpr std::size_t kHeaderBytes = 80;
 inline constexpr std::size_t kPageBytes = 4096;
 inline constexpr std::size_t kSlotBytes = kPageBytes + kMaxTransferBytes;
-inline constexpr unsigned kSlots = 64;        // requests of one worker; memory only once used
-inline constexpr unsigned kMaxBatch = 16;     // requests read before the queue gets them
-inline constexpr unsigned kMaxWorkers = 4;    // more than that only wake each other
+inline constexpr unsigned kSlots = 64;           // requests of one worker; memory only once used
+inline constexpr unsigned kMaxBatch = 16;        // requests read before the queue gets them
+inline constexpr unsigned kMaxWorkers = 4;       // more than that only wake each other
 inline constexpr unsigned kMaxBackground = 256;  // asynchronous requests that the kernel sends
 inline constexpr unsigned kLoopAttempts = 16;    // others may take the free loop device first
 // How long a mount that was seen dead may take to go away.

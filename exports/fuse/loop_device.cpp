@@ -2,13 +2,13 @@
 // /dev/loop-control and LOOP_CONFIGURE.
 #include "exports/fuse/loop_device.h"
 
-#include <fcntl.h>
 #include <linux/loop.h>
 #include <sys/ioctl.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <fcntl.h>
 
 #include <fmt/format.h>
 

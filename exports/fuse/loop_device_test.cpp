@@ -2,16 +2,17 @@
 // The block device on the file, where this user may make one; the refusal where not.
 #include "exports/fuse/loop_device.h"
 
-#include <fcntl.h>
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
 #include <linux/fs.h>
 #include <sys/ioctl.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <fcntl.h>
 #include <filesystem>
+#include <unistd.h>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
 
 #include "exports/fuse/export.h"
 #include "exports/testing/memory_volume.h"

@@ -2,19 +2,21 @@
 // Careful steps around a folder that a dead server may have left mounted.
 #include "exports/fuse/mount_point.h"
 
-#include <fcntl.h>
-#include <spawn.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <unistd.h>
 
 #include <array>
 #include <cerrno>
+#include <fcntl.h>
 #include <filesystem>
+#include <spawn.h>
+#include <unistd.h>
 #include <utility>
 
 #include <fmt/format.h>
+
+#include "core/base/assert.h"
 
 extern "C" char** environ;
 
@@ -57,7 +59,7 @@ bool unmount(const std::string& path) {
 }
 
 Expected<MountPoint> MountPoint::prepare(const std::string& path) {
-  if (path.empty() || path.front() != '/') return fail(fmt::format("`{}`: not an absolute path", path));
+  DMR_ASSERT(path.starts_with('/'));
   const bool made = mkdir(path.c_str(), S_IRWXU) == 0;
   if (!made && errno != EEXIST) return fail_errno(path, errno);
   struct stat status{};

@@ -10,8 +10,8 @@ namespace dmr::fuse {
 
 class MountPoint {
  public:
-  // Makes the folder when it is missing (mode 0700). A mount whose server died is taken away;
-  // one that lives, or a folder that holds files, is refused.
+  // `path` is absolute. Makes the folder when it is missing (mode 0700). A mount whose server died
+  // is taken away; one that lives, or a folder that holds files, is refused.
   [[nodiscard]] static runtime::Expected<MountPoint> prepare(const std::string& path);
   MountPoint(MountPoint&& other) noexcept;
   MountPoint& operator=(MountPoint&&) = delete;

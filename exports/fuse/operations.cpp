@@ -2,17 +2,17 @@
 // Attributes, names, and the way of data to the worker's queue.
 #include "exports/fuse/operations.h"
 
-#include <fcntl.h>
 #include <linux/falloc.h>
 #include <linux/fuse.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <fcntl.h>
+#include <unistd.h>
 
 #include "exports/fuse/limits.h"
 #include "exports/fuse/worker.h"
@@ -249,8 +249,10 @@ const fuse_lowlevel_ops& operations() {
 }
 
 const fuse_custom_io& worker_io() {
-  static const fuse_custom_io io = {
-      .writev = write_reply, .read = read_nothing, .splice_receive = nullptr, .splice_send = nullptr};
+  static const fuse_custom_io io = {.writev = write_reply,
+                                    .read = read_nothing,
+                                    .splice_receive = nullptr,
+                                    .splice_send = nullptr};
   return io;
 }
 

@@ -2,10 +2,10 @@
 // The filesystem that holds one file, the volume: what each operation of the kernel means.
 #pragma once
 
-#include <fuse3/fuse_lowlevel.h>
-
 #include <atomic>
 #include <string>
+
+#include <fuse3/fuse_lowlevel.h>
 
 #include "exports/source/source.h"
 

@@ -3,10 +3,10 @@
 #include "exports/fuse/worker.h"
 
 #include <sys/mman.h>
-#include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
+#include <unistd.h>
 #include <utility>
 
 #include "core/base/assert.h"

@@ -3,14 +3,14 @@
 // batches to its own queue; replies go out when the queue is done with them.
 #pragma once
 
-#include <fuse3/fuse_lowlevel.h>
-
 #include <array>
 #include <atomic>
 #include <memory>
 #include <mutex>
 #include <thread>
 #include <vector>
+
+#include <fuse3/fuse_lowlevel.h>
 
 #include "core/base/types.h"
 #include "exports/fuse/limits.h"

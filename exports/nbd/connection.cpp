@@ -27,7 +27,7 @@ int milliseconds_until(Clock::time_point deadline) {
 }  // namespace
 
 Connection::Connection(runtime::FileDescriptor socket, exports::Source& source, int stop_event,
-                       std::chrono::milliseconds handshake_timeout, const Log& log)
+                       std::chrono::milliseconds handshake_timeout, const RateLimitedLog& log)
     : socket_(std::move(socket)),
       source_(source),
       stop_event_(stop_event),
@@ -71,7 +71,7 @@ bool Connection::shake_hands(Handshake& handshake) {
     const int ready = poll(polled.data(), polled.size(), milliseconds_until(deadline));
     if (ready < 0 && errno == EINTR) continue;
     if (ready <= 0) {
-      if (!told) log_("nbd: dropped a client that did not finish its handshake in time");
+      if (!told) log_("dropped a client that did not finish its handshake in time");
       return false;
     }
     if (polled[1].revents != 0) {
@@ -86,7 +86,7 @@ bool Connection::shake_hands(Handshake& handshake) {
     const auto bytes = std::span<const std::byte>(buffer).first(static_cast<std::size_t>(count));
     const std::size_t taken = handshake.receive(bytes);
     if (handshake.state() == Handshake::State::broken) {
-      log_("nbd: dropped a client that does not speak the protocol");
+      log_("dropped a client that does not speak the protocol");
       return false;
     }
     if (!send_all(handshake.output())) return false;
@@ -98,13 +98,13 @@ bool Connection::shake_hands(Handshake& handshake) {
 
 void Connection::serve(const Handshake& handshake) {
   auto made = source_.make_queue();
-  if (!made) return log_("nbd: no queue for a client: " + made.error().message);
+  if (!made) return log_("no queue for a client: " + made.error().message);
   std::unique_ptr<runtime::Queue> queue = std::move(*made);
   auto session = Session::make({.info = info_,
                                 .structured_replies = handshake.structured_replies(),
                                 .zeroes_fast = source_.zeroes_fast()},
                                *queue);
-  if (session == nullptr) return log_("nbd: no memory for a client");
+  if (session == nullptr) return log_("no memory for a client");
   {
     const std::lock_guard lock(queue_mutex_);
     queue_ = queue.get();
@@ -116,7 +116,7 @@ void Connection::serve(const Handshake& handshake) {
     const std::lock_guard lock(queue_mutex_);
     queue_ = nullptr;
   }
-  if (session->violated()) log_("nbd: dropped a client that broke the protocol");
+  if (session->violated()) log_("dropped a client that broke the protocol");
   linger(*session);
 }
 

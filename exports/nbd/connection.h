@@ -5,25 +5,22 @@
 
 #include <atomic>
 #include <chrono>
-#include <functional>
 #include <mutex>
-#include <string_view>
 #include <thread>
 
 #include "exports/nbd/handshake.h"
+#include "exports/nbd/log.h"
 #include "exports/nbd/session.h"
 #include "exports/source/source.h"
 #include "runtime/device/file_descriptor.h"
 
 namespace dmr::nbd {
 
-using Log = std::function<void(std::string_view)>;  // called from any thread
-
 class Connection {
  public:
   // `stop_event` is an eventfd that becomes readable when the server stops, and stays so.
   Connection(runtime::FileDescriptor socket, exports::Source& source, int stop_event,
-             std::chrono::milliseconds handshake_timeout, const Log& log);
+             std::chrono::milliseconds handshake_timeout, const RateLimitedLog& log);
   // After stop() or finished(); waits for the thread.
   ~Connection();
   Connection(const Connection&) = delete;
@@ -52,7 +49,7 @@ class Connection {
   exports::Source& source_;
   const int stop_event_;
   const std::chrono::milliseconds handshake_timeout_;
-  const Log& log_;
+  const RateLimitedLog& log_;
   ExportInfo info_;
   std::vector<std::byte> early_;  // bytes that came behind the handshake
   bool client_gone_ = false;      // its end of the stream is closed

@@ -100,7 +100,7 @@ bool Connection::watch_both(bool readable) {
     poller_ = runtime::FileDescriptor(epoll_create1(EPOLL_CLOEXEC));
     epoll_event none{};
     if (!poller_.valid() || epoll_ctl(poller_.get(), EPOLL_CTL_ADD, socket_.get(), &none) != 0) {
-      log_("nbd: no descriptor left to watch a client that reads slowly; dropped it");
+      log_("no descriptor left to watch a client that reads slowly; dropped it");
       return false;
     }
   }

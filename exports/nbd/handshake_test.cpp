@@ -2,10 +2,10 @@
 // The handshake, option by option and malformation by malformation.
 #include "exports/nbd/handshake.h"
 
+#include <random>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-
-#include <random>
 
 #include "exports/testing/nbd_client.h"
 

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // Clients that mean harm, beside a good one that must not notice any of them.
-#include <gtest/gtest.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -8,6 +7,8 @@
 #include <memory>
 #include <random>
 #include <thread>
+
+#include <gtest/gtest.h>
 
 #include "exports/nbd/server.h"
 #include "exports/testing/memory_volume.h"
@@ -203,7 +204,8 @@ TEST_F(HostileClientTest, SlowReaderGetsEverything) {
 
 TEST_F(HostileClientTest, ManySilentClients) {
   std::vector<std::unique_ptr<NbdClient>> silent;
-  for (u32 i = 0; i + 2 < kMaxConnections; ++i) silent.push_back(std::make_unique<NbdClient>(path_));
+  for (u32 i = 0; i + 2 < kMaxConnections; ++i)
+    silent.push_back(std::make_unique<NbdClient>(path_));
   auto late = connected();
   EXPECT_TRUE(late->write(kFar, Bytes(512)));
 }

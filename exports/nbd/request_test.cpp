@@ -2,9 +2,9 @@
 // Taking requests out of a stream of bytes, and refusing what cannot be served.
 #include "exports/nbd/request.h"
 
-#include <gtest/gtest.h>
-
 #include <random>
+
+#include <gtest/gtest.h>
 
 #include "exports/testing/nbd_client.h"
 
@@ -112,8 +112,8 @@ TEST_F(CheckRequestTest, WholeVolumeIsInRange) {
 }
 
 TEST_F(CheckRequestTest, PastTheEndIsInvalid) {
-  for (const auto type : {CommandType::read, CommandType::write, CommandType::trim,
-                          CommandType::write_zeroes}) {
+  for (const auto type :
+       {CommandType::read, CommandType::write, CommandType::trim, CommandType::write_zeroes}) {
     EXPECT_EQ(check(type, (64U << 20) - 4096, 8192), WireError::invalid);
     EXPECT_EQ(check(type, (64U << 20) + 4096, 4096), WireError::invalid);
     EXPECT_EQ(check(type, ~u64{0} - 4095, 4096), WireError::invalid);

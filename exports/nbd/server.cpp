@@ -22,7 +22,7 @@ constexpr int kTidyMs = 1000;
 }  // namespace
 
 Server::Server(exports::Source& source, ServerOptions options)
-    : source_(source), options_(std::move(options)) {}
+    : source_(source), options_(std::move(options)), log_(options_.log) {}
 
 Server::~Server() { stop(); }
 
@@ -62,7 +62,7 @@ void Server::run() {
                                     pollfd{stop_event_.get(), POLLIN, 0}};
     const int ready = poll(polled.data(), polled.size(), kTidyMs);
     if (ready < 0 && errno != EINTR) {
-      options_.log("nbd: cannot wait for clients any more");
+      log_("cannot wait for clients any more");
       return;
     }
     if (polled[1].revents != 0) return;
@@ -76,21 +76,21 @@ void Server::admit() {
   if (!client.valid()) {
     // No descriptor, most likely: the client stays in the backlog, and is not to be spun on.
     if (errno == EAGAIN || errno == ECONNABORTED || errno == EINTR) return;
-    options_.log("nbd: cannot accept a client: out of descriptors or memory");
+    log_("cannot accept a client: out of descriptors or memory");
     pollfd stop = {stop_event_.get(), POLLIN, 0};
     (void)poll(&stop, 1, kTidyMs);
     return;
   }
   const std::lock_guard lock(mutex_);
   if (connections_.size() >= kMaxConnections) {
-    options_.log("nbd: turned a client away: too many connections");
+    log_("turned a client away: too many connections");
     return;
   }
   try {
     connections_.emplace_back(std::move(client), source_, stop_event_.get(),
-                              options_.handshake_timeout, options_.log);
+                              options_.handshake_timeout, log_);
   } catch (const std::exception&) {
-    options_.log("nbd: turned a client away: no thread or memory for it");
+    log_("turned a client away: no thread or memory for it");
   }
 }
 

@@ -45,6 +45,7 @@ class Server {
 
   exports::Source& source_;
   const ServerOptions options_;
+  const RateLimitedLog log_;
   std::optional<Listener> listener_;
   runtime::FileDescriptor stop_event_;
   mutable std::mutex mutex_;

@@ -2,14 +2,15 @@
 // The server over real sockets: who may connect, several clients, and its end.
 #include "exports/nbd/server.h"
 
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 
 #include <fstream>
 #include <future>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
 
 #include "exports/testing/memory_volume.h"
 #include "exports/testing/nbd_client.h"
@@ -181,6 +182,13 @@ TEST_F(ServerTest, VolumeWithoutQueueTurnsClientsAway) {
   NbdClient client(path_);
   (void)client.go();
   EXPECT_TRUE(client.at_end());
+}
+
+TEST(RateLimitedLogTest, FloodIsCutOff) {
+  u32 lines = 0;
+  const RateLimitedLog log([&](std::string_view) { ++lines; });
+  for (u32 i = 0; i < 10 * RateLimitedLog::kLines; ++i) log("again");
+  EXPECT_EQ(lines, RateLimitedLog::kLines);
 }
 
 TEST_F(ServerTest, OnlySoManyClientsAreServed) {

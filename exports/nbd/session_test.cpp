@@ -2,12 +2,12 @@
 // The transmission phase without a socket: commands, payloads, errors, limits, and its cost.
 #include "exports/nbd/session.h"
 
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <random>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
 
 #include "exports/testing/allocation_counter.h"
 #include "exports/testing/memory_volume.h"
@@ -459,8 +459,8 @@ TEST_F(SessionTest, ShutDownAnswersNewRequestsAndFinishesOldOnes) {
 
 TEST_F(SessionTest, DisconnectEndsAfterWhatWasAsked) {
   open();
-  const auto found = run(request(CommandType::flush, 1, 0, 0) +
-                         request(CommandType::disconnect, 2, 0, 0));
+  const auto found =
+      run(request(CommandType::flush, 1, 0, 0) + request(CommandType::disconnect, 2, 0, 0));
   EXPECT_EQ(found.size(), 1U);
   EXPECT_TRUE(session_->ended());
   EXPECT_FALSE(session_->violated());

@@ -171,7 +171,8 @@ bool NbdClient::receive_reply(Reply& reply, u32 simple_read_bytes) {
   } else if (reply.type == ChunkType::error || reply.type == ChunkType::error_offset) {
     reply.error = static_cast<WireError>(load_big<u32>(payload.data()));
     const u16 text = load_big<u16>(payload.data() + 4);
-    if (reply.type == ChunkType::error_offset) reply.offset = load_big<u64>(payload.data() + 6 + text);
+    if (reply.type == ChunkType::error_offset)
+      reply.offset = load_big<u64>(payload.data() + 6 + text);
   }
   return true;
 }
