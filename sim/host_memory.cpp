@@ -59,7 +59,7 @@ void SimHost::free_all() {
 void SimHost::request_pages(u32 count) {
   world_.preempt();
   for (u32 i = 0; i < count; ++i) {
-    if (world_.random().chance(troubles.page_refused_of_1000)) {
+    if (!pages_at_once && world_.random().chance(troubles.page_refused_of_1000)) {
       ++pages_refused_;
       continue;
     }

@@ -11,7 +11,7 @@ namespace dmr::sim {
 Machine::Machine(u64 seed, const Shape& shape)
     : world(seed),
       host(world, disks),
-      oracle(world, shape.main_sectors, shape.config.spare_attempts),
+      oracle(world, shape.main_sectors, shape.config),
       queue(world, host, oracle),
       shape_(shape) {
   disks.push_back(std::make_unique<SimDisk>(world, kMain, shape.main_sectors));

@@ -36,8 +36,8 @@ const char* rule_name(Rule rule) {
   return "unknown";
 }
 
-Oracle::Oracle(World& world, u64 sectors, u32 spare_attempts)
-    : world_(world), spare_attempts_(spare_attempts), states_(sectors) {
+Oracle::Oracle(World& world, u64 sectors, const VolumeConfig& config)
+    : world_(world), config_(config), states_(sectors) {
   for (u64 s = 0; s < sectors; ++s) {
     states_[s].versions.push_back(Version{
         .value = adopted(Sector(s)).token, .high = 0, .acknowledged = true, .durable = true});
@@ -155,6 +155,8 @@ void Oracle::check_read_error(const Ticket& ticket, Sector sector) {
   if (state.lost != Lost::no || state.read_failures >= 2) return;
   if (state.excused_until >= ticket.begun || device_trouble_since(ticket.begun)) return;
   if (view_ != nullptr && view_->home_is_gone(sector)) return;
+  // Nobody waits longer than this for salvage, whatever comes of it.
+  if (world_.now_ns() - ticket.begun_ns >= config_.recover_deadline_ns) return;
   fail(Rule::lost_means_lost, "a good sector gave an error; " + describe(sector));
 }
 
@@ -162,7 +164,7 @@ void Oracle::check_write_error(const Ticket& ticket) {
   if (ticket.op == IoOp::discard) return;
   if (device_trouble_since(ticket.begun)) return;
   const auto since = std::lower_bound(spare_refusals_.begin(), spare_refusals_.end(), ticket.begun);
-  if (spare_refusals_.end() - since >= static_cast<i64>(spare_attempts_)) return;
+  if (spare_refusals_.end() - since >= static_cast<i64>(config_.spare_attempts)) return;
   if (view_ != nullptr && !view_->can_redirect()) return;
   fail(Rule::writes_survive, fmt::format("a write of {}+{} failed while a spare had room",
                                          ticket.sector.value, ticket.sectors));

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "core/host/host.h"
+#include "core/volume/config.h"
 #include "sim/data.h"
 #include "sim/disk.h"
 #include "sim/world.h"
@@ -62,7 +63,7 @@ class VolumeView {
 
 class Oracle final : public DiskWatcher {
  public:
-  Oracle(World& world, u64 sectors, u32 spare_attempts);
+  Oracle(World& world, u64 sectors, const VolumeConfig& config);
 
   void set_view(VolumeView* view) { view_ = view; }
   [[nodiscard]] u64 sectors() const { return states_.size(); }
@@ -138,7 +139,7 @@ class Oracle final : public DiskWatcher {
   [[nodiscard]] std::string describe(Sector sector) const;
 
   World& world_;
-  const u32 spare_attempts_;
+  const VolumeConfig config_;
   VolumeView* view_ = nullptr;
   std::vector<State> states_;
   std::vector<u32> unflushed_;       // sectors with versions that are not durable

@@ -45,6 +45,7 @@ class Scenario {
   void restart();
   void reopen(bool after_power_cut);
   void flip_bit();
+  [[nodiscard]] u64 newest_sequence() const;
   void check_findings(bool after_power_cut);
   void take_statistics();
   void finish();

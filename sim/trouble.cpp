@@ -80,25 +80,51 @@ void Scenario::recover() {
   for (auto& disk : machine_->disks) disk->ailment = Ailment{};
 }
 
-// One bit of one metadata block that is in use.
+namespace {
+
+void read_block(const SimDisk& disk, Sector at, format::JournalBlock& block) {
+  auto* bytes = reinterpret_cast<std::byte*>(&block);
+  for (u32 i = 0; i < kMetaSectors; ++i) {
+    unpack(disk.durable(at + i), SectorBytes(bytes + std::size_t{i} * kSectorBytes, kSectorBytes));
+  }
+}
+
+}  // namespace
+
+// The newest journal block's sequence. What comes right behind it may be torn without a word.
+u64 Scenario::newest_sequence() const {
+  u64 newest = 0;
+  for (std::size_t m = 1; m < machine_->disks.size(); ++m) {
+    const SimDisk& disk = *machine_->disks[m];
+    for (u32 area = 0; area < kAreas; ++area) {
+      const auto super = SpareLayout::superblock_sector(disk.sectors(), area);
+      for (u32 i = 1; super && i <= SpareLayout::default_journal_slots(disk.sectors()); ++i) {
+        format::JournalBlock block;
+        read_block(disk, *super + u64{kMetaSectors} * i, block);
+        const bool intact = format::block_crc(format::bytes_of(block), format::Kind::journal) ==
+                            block.header.crc;
+        if (intact) newest = std::max<u64>(newest, block.header.sequence);
+      }
+    }
+  }
+  return newest;
+}
+
+// One bit of one superblock copy or journal slot.
 void Scenario::flip_bit() {
   const auto member = static_cast<Member>(dice_.range(1, machine_->disks.size() - 1));
   SimDisk& disk = *machine_->disks[member];
   const auto place = SpareLayout::superblock_sector(disk.sectors(), dice_.below32(3));
-  if (!place) return;
+  const auto front = SpareLayout::superblock_sector(disk.sectors(), dice_.below32(2));
+  if (!place || !front) return;
   Sector at = *place;
   if (dice_.chance(700)) {
-    // Some journal slot: right behind the first superblock.
+    // A journal area lies right behind the first two copies.
     const u32 slots = SpareLayout::default_journal_slots(disk.sectors());
-    const u32 copy = dice_.below32(2);
-    const auto super = SpareLayout::superblock_sector(disk.sectors(), copy);
-    at = *super + u64{kMetaSectors} * dice_.range(1, slots);
+    const u64 slot = dice_.below(slots);
+    if (slot == (newest_sequence() + 1) % slots) return;
+    at = *front + u64{kMetaSectors} * (1 + slot);
   }
-  std::array<std::byte, kMetaBytes> block;
-  for (u32 i = 0; i < kMetaSectors; ++i) {
-    unpack(disk.durable(at + i), SectorBytes(block.data() + std::size_t{i} * kSectorBytes, kSectorBytes));
-  }
-  if (std::memcmp(block.data(), format::kMagic, sizeof format::kMagic) != 0) return;
   const u64 bit = dice_.below(u64{kMetaBytes} * 8);
   disk.flip_bit(at + bit / (kSectorBytes * 8), static_cast<u32>(bit % (kSectorBytes * 8)));
   machine_->world.note("bit {} of the metadata at {} of member {} flips", bit, at.value, member);

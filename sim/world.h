@@ -58,7 +58,7 @@ class World {
     const char* text = nullptr;
     u64 numbers[4] = {};
   };
-  static constexpr u32 kHistory = 8192;
+  static constexpr u32 kHistory = 2048;
   static constexpr u64 kPreemptWindow_ns = 200'000;
 
   [[nodiscard]] static bool later(const Event& a, const Event& b);

@@ -75,7 +75,9 @@ Task<Status> Recovery::write_in_place(FrameStack& frames, WorkItem& item, BlockP
                                       bool heals) {
   DeviceIo& io = *item.tools.io[0];
   ErrorClass error = ErrorClass::none;
-  for (u32 attempt = 0; attempt < state_.config.write_attempts; ++attempt) {
+  bool answers = false;
+  const u32 attempts = state_.config.write_attempts;
+  for (u32 attempt = 0; attempt < attempts; ++attempt) {
     const Source source = payload_at(item, part.begin);
     prepare(io, IoOp::write, place_of(state_, home, part.block, part.first, part.sectors), nullptr);
     io.payload = source.payload;
@@ -90,14 +92,14 @@ Task<Status> Recovery::write_in_place(FrameStack& frames, WorkItem& item, BlockP
       co_return co_await verify(frames, item, part, home);
     }
     if (error == ErrorClass::device) break;
+    // Before the last attempt: had an outage just ended, that attempt would go well.
+    if (answers || attempt + 2 < attempts || !may_mark(error)) continue;
+    const Status confirmed =
+        co_await confirmer_.confirm(frames, home.member, Direction::write, item.tools.failed_at_ns);
+    if (confirmed != Status::ok) break;
+    answers = true;
   }
-  if (!may_mark(error)) {
-    tell_device_error(item, part.begin, home.member);
-    co_return Status::io_error;
-  }
-  const Status place_is_bad =
-      co_await confirmer_.confirm(frames, home.member, Direction::write, item.tools.failed_at_ns);
-  if (place_is_bad == Status::ok) co_return Status::not_found;
+  if (answers && may_mark(error)) co_return Status::not_found;
   tell_device_error(item, part.begin, home.member);
   co_return Status::io_error;
 }

@@ -97,7 +97,8 @@ void Volume::start_item(Request& request, bool buffer) {
   item->bad_sector = request.sector;
   item->failed = request.error != IoStatus::ok;
   item->medium_suspect =
-      may_mark(classify(request.error, request.elapsed_ns, state_.config.device_timeout_ns));
+      classify(request.error, request.elapsed_ns, state_.config.device_timeout_ns) ==
+      ErrorClass::medium;
   item->tools.failed_at_ns = now;
   item->deadline_ns = now + state_.config.recover_deadline_ns;
   item->changes = Changes{item->records, kItemRecords, 0, 0};

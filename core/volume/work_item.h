@@ -56,7 +56,7 @@ struct Tools {
   IoBuffer* buffer = nullptr;  // null when the operation was sure not to need one
   DeviceIo* io[2] = {};
   LostMask unreadable;   // result of a salvage
-  bool retried = false;  // result of a salvage: something was read only at a later try
+  bool retried = false;  // result of a salvage: the medium gave something only at a later try
   u64 failed_at_ns = 0;  // when the operation first saw its error
 };
 
@@ -65,7 +65,7 @@ struct WorkItem {
   Request* request = nullptr;  // null once it has been answered
   IoOp op = IoOp::read;        // copies of what the operation needs after the answer
   bool fua = false;
-  bool medium_suspect = false;  // the request failed with an error that may be the medium's
+  bool medium_suspect = false;  // the request failed with an error of the medium
   u32 sectors = 0;
   Sector bad_sector;
   FrameStack frames;
