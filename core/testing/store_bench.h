@@ -99,8 +99,9 @@ class StoreBench {
     finished.context = &done;
     finished.run = [](Ready& ready) { *static_cast<bool*>(ready.context) = true; };
     task.start(executor, finished);
-    for (u64 rounds = 0; !done; ++rounds) {
-      DMR_ASSERT(rounds < 10'000'000);
+    u64 rounds = 0;
+    while (!done) {
+      DMR_ASSERT(++rounds < 10'000'000);
       (void)executor.run();
       if (!done) disks.complete_all();
     }
