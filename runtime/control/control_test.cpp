@@ -253,18 +253,20 @@ TEST_F(ControlTest, UnansweredRequestGetsAnError) {
 
 TEST_F(ControlTest, AnswerMayComeLaterFromAnotherThreadEvenAfterTheServerHasGone) {
   std::atomic<bool> go{false};
+  std::atomic<bool> asked{false};
   std::thread worker;
   serve([&](const Json&, const Responder& responder) {
     worker = std::thread([&go, responder] {
       while (!go.load()) std::this_thread::yield();
       responder.ok(1);
     });
+    asked = true;
   });
   const FileDescriptor client = raw();
   send_text(client, "{}\n");
   const auto other = ControlClient::connect("vol");
   ASSERT_TRUE(other);
-  while (!worker.joinable()) std::this_thread::sleep_for(1ms);
+  while (!asked.load()) std::this_thread::sleep_for(1ms);
   server.reset();
   go = true;
   worker.join();

@@ -6,37 +6,11 @@
 
 #include <atomic>
 #include <cerrno>
-#include <cstdlib>
-#include <new>
 #include <random>
 #include <thread>
 
+#include "runtime/testing/allocation_count.h"
 #include "runtime/testing/volume_fixture.h"
-
-namespace {
-
-thread_local bool counting = false;
-std::atomic<unsigned> allocations{0};
-
-void* allocate(std::size_t bytes, std::size_t alignment) {
-  if (counting) allocations.fetch_add(1, std::memory_order_relaxed);
-  void* memory = alignment <= alignof(std::max_align_t)
-                     ? std::malloc(bytes == 0 ? 1 : bytes)
-                     : std::aligned_alloc(alignment, (bytes + alignment - 1) / alignment * alignment);
-  if (memory == nullptr) std::abort();
-  return memory;
-}
-
-}  // namespace
-
-void* operator new(std::size_t bytes) { return allocate(bytes, 1); }
-void* operator new(std::size_t bytes, std::align_val_t alignment) {
-  return allocate(bytes, static_cast<std::size_t>(alignment));
-}
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
-void operator delete(void* memory, std::align_val_t) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t, std::align_val_t) noexcept { std::free(memory); }
 
 namespace dmr::runtime {
 namespace {
@@ -128,8 +102,8 @@ TEST_F(VolumeQueueTest, TheHotPathAllocatesNothing) {
   Load load(*volume, 64, 8);
   std::mt19937_64 random(1);
   load.run();  // whatever is made at first use
-  allocations = 0;
-  counting = true;
+  unsigned allocations = 0;
+  const AllocationCount count;
   for (unsigned round = 0; round < 50; ++round) {
     for (std::size_t i = 0; i < 64; ++i) {
       load[i].op = i % 3 == 0 ? IoOp::write : (i % 17 == 0 ? IoOp::write_zeroes : IoOp::read);
@@ -138,8 +112,10 @@ TEST_F(VolumeQueueTest, TheHotPathAllocatesNothing) {
     load[0].sector = Sector(1000);
     load.run();
   }
-  counting = false;
-  EXPECT_EQ(allocations.load(), 0U);
+  allocations = count.value();
+  EXPECT_EQ(allocations, 0U);
+  const std::unique_ptr<int> one(new int(1));
+  EXPECT_EQ(count.value(), *one == 1 ? 1U : 0U);  // it does count
   EXPECT_EQ(load.failed(), 0U);
 }
 
