@@ -283,6 +283,44 @@ TEST(IndexMemory, AReserveLastsForTheWorstChanges) {
   }
 }
 
+// Each change meets two fan-outs whose leaves at the common border are full and masked.
+TEST(IndexMemory, AReserveLastsForChangesOverFullBorders) {
+  constexpr u32 kChanges = 40;
+  IndexFixture fixture((kChanges + 2) * u64{kRegionBlocks} * 8, 8);
+  Index& index = fixture.index;
+  const auto fill = [&](u64 begin) {
+    for (u64 block = begin; block < begin + kSubBlocks; ++block) {
+      ASSERT_EQ(index.set(Block(block), 1, masked(block)), Status::ok);
+    }
+  };
+  for (u64 region = 0; region <= kChanges; ++region) {
+    const u64 base = region * kRegionBlocks;
+    ASSERT_NO_FATAL_FAILURE(fill(base));
+    ASSERT_NO_FATAL_FAILURE(fill(base + kRegionBlocks - kSubBlocks));
+    fixture.host.end_all_grace();
+  }
+  // Uses up what is left, so that only reserves count: no grace period ends from here on.
+  fixture.host.pages_left = 0;
+  const Block elsewhere((kChanges + 1) * u64{kRegionBlocks});
+  for (u64 i = 0; index.set(elsewhere, 1, on_spare(1, i)) == Status::ok; ++i) {
+    ASSERT_LT(i, 1'000'000U);
+  }
+  u64 border = 0;
+  for (const u32 at_once : {1U, kChanges - 1}) {
+    for (;;) {
+      const u64 asked = fixture.host.pages_requested;
+      if (index.reserve(at_once) == Status::ok) break;
+      for (u64 i = asked; i < fixture.host.pages_requested; ++i) {
+        index.give_page(fixture.host.allocate_page());
+      }
+    }
+    for (u32 i = 0; i < at_once; ++i) {
+      ++border;
+      ASSERT_EQ(index.set(Block(border * kRegionBlocks - 1), 2, on_spare(1, 50)), Status::ok);
+    }
+  }
+}
+
 TEST(IndexMemory, AReserveThatCannotBeMetAsksAndSaysAgain) {
   IndexFixture fixture(u64{kRegionBlocks} * 8, 8);
   fixture.host.pages_left = 0;
