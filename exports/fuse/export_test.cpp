@@ -80,7 +80,7 @@ TEST_F(FuseExportTest, WrittenDataIsReadBack) {
   const FileDescriptor file = open_file();
   const Bytes data = pattern(5 << 20, 1);
   ASSERT_EQ(pwrite(file.get(), data.data(), data.size(), 4096), std::ssize(data));
-  EXPECT_TRUE(std::equal(data.begin(), data.end(), volume_.data.begin() + 4096));
+  EXPECT_EQ(volume_.content(4096, data.size()), data);
   Bytes got(data.size());
   ASSERT_EQ(pread(file.get(), got.data(), got.size(), 4096), std::ssize(got));
   EXPECT_EQ(got, data);
@@ -92,7 +92,7 @@ TEST_F(FuseExportTest, NothingIsCached) {
   const FileDescriptor file = open_file();
   Bytes got(512);
   ASSERT_EQ(pread(file.get(), got.data(), got.size(), 512), 512);
-  volume_.data[512] = std::byte{42};
+  volume_.put(512, std::byte{42});
   ASSERT_EQ(pread(file.get(), got.data(), got.size(), 512), 512);
   EXPECT_EQ(got[0], std::byte{42});
 }
@@ -174,9 +174,9 @@ TEST_F(FuseExportTest, HolesAndZeroRangesReadAsZeros) {
   const FileDescriptor file = open_file();
   EXPECT_EQ(fallocate(file.get(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 4096, 8192), 0);
   EXPECT_EQ(fallocate(file.get(), FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE, 1 << 20, 4096), 0);
-  const Bytes zeros(8192);
-  EXPECT_TRUE(std::equal(zeros.begin(), zeros.end(), volume_.data.begin() + 4096));
-  EXPECT_TRUE(std::equal(zeros.begin(), zeros.begin() + 4096, volume_.data.begin() + (1 << 20)));
+  EXPECT_EQ(volume_.content(4096, 8192), Bytes(8192));
+  EXPECT_EQ(volume_.content(1 << 20, 4096), Bytes(4096));
+  EXPECT_NE(volume_.content(12288, 512), Bytes(512));
   EXPECT_EQ(volume_.zeroings, 2U);
   EXPECT_EQ(volume_.discards, 0U);
   EXPECT_EQ(error_of(fallocate(file.get(), 0, 0, 4096)), EOPNOTSUPP);
@@ -245,7 +245,7 @@ TEST_F(FuseExportTest, StopFinishesWhatIsUnderWay) {
   volume_.release();
   EXPECT_EQ(written.get(), 4096);
   ASSERT_EQ(stopped.wait_for(20s), std::future_status::ready);
-  EXPECT_TRUE(std::equal(data.begin(), data.end(), volume_.data.begin() + 8192));
+  EXPECT_EQ(volume_.content(8192, data.size()), data);
 }
 
 TEST_F(FuseExportTest, MountOfADeadServerIsReplaced) {

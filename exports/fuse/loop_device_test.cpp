@@ -78,7 +78,7 @@ TEST_F(LoopDeviceTest, DataReachesTheVolume) {
   ASSERT_EQ(pwrite(device.get(), memory.get(), data.size(), 4096), std::ssize(data));
   EXPECT_EQ(fsync(device.get()), 0);
   EXPECT_GT(volume_.flushes, 0U);
-  EXPECT_TRUE(std::equal(data.begin(), data.end(), volume_.data.begin() + 4096));
+  EXPECT_EQ(volume_.content(4096, data.size()), data);
   EXPECT_EQ(volume_.misaligned, 0U);
 }
 

@@ -15,6 +15,10 @@ namespace dmr::fuse {
 
 namespace {
 
+// After a request that came alone, this many rounds do not look for a second one before waiting:
+// a program that waits for each answer is spared a vain read() each time.
+constexpr unsigned kLoneRounds = 4;
+
 thread_local Worker* current_worker = nullptr;
 thread_local int current_worker_device = -1;
 
@@ -82,6 +86,7 @@ void Worker::loop() {
     queue_->watch(free_ != nullptr && !stopping() ? device_ : -1);
     queue_->process(true);
     if (queue_->watched_readable()) maybe_readable_ = true;
+    if (lone_rounds_ > 0) --lone_rounds_;
   }
   queue_->watch(-1);
   while (under_way_ > 0) queue_->process(true);
@@ -92,7 +97,14 @@ void Worker::loop() {
 // Returns how many requests were read.
 unsigned Worker::read_requests() {
   unsigned count = 0;
-  while (count < kMaxBatch && free_ != nullptr && read_request()) ++count;
+  while (count < kMaxBatch && free_ != nullptr && read_request()) {
+    ++count;
+    if (lone_rounds_ > 0) {  // a second one is not expected
+      maybe_readable_ = false;
+      break;
+    }
+  }
+  if (count == 1 && !maybe_readable_ && lone_rounds_ == 0) lone_rounds_ = kLoneRounds;
   if (batched_ > 0) {
     const unsigned batched = std::exchange(batched_, 0);
     queue_->submit(std::span(batch_).first(batched));

@@ -74,6 +74,7 @@ class Worker {
   unsigned under_way_ = 0;
   bool unmounted_ = false;
   bool maybe_readable_ = true;
+  unsigned lone_rounds_ = 0;  // to come
   std::atomic<bool> stopping_ = false;
   std::thread thread_;
 };

@@ -228,7 +228,7 @@ TEST_F(ServerTest, StopFinishesWhatIsUnderWay) {
   ASSERT_TRUE(client.receive_reply(reply));
   EXPECT_EQ(reply.cookie, 1U);
   EXPECT_EQ(reply.error, WireError::ok);
-  EXPECT_TRUE(std::equal(data.begin(), data.end(), volume_.data.begin() + 4096));
+  EXPECT_EQ(volume_.content(4096, data.size()), data);
   ASSERT_EQ(stopped.wait_for(15s), std::future_status::ready);
 }
 

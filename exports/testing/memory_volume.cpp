@@ -105,6 +105,17 @@ void MemoryVolume::wait_for_held(unsigned count) {
   held_changed_.wait(lock, [&] { return held_ >= count; });
 }
 
+std::vector<std::byte> MemoryVolume::content(u64 offset, u64 bytes) {
+  const std::lock_guard lock(mutex_);
+  const auto at = data.begin() + static_cast<std::ptrdiff_t>(offset);
+  return {at, at + static_cast<std::ptrdiff_t>(bytes)};
+}
+
+void MemoryVolume::put(u64 offset, std::byte value) {
+  const std::lock_guard lock(mutex_);
+  data[offset] = value;
+}
+
 void MemoryVolume::execute(runtime::QueueRequest& request) {
   ++requests;
   const std::lock_guard lock(mutex_);

@@ -35,6 +35,10 @@ class MemoryVolume : public Source {
   void release();
   void wait_for_held(unsigned count);
 
+  // What is stored there; for the time when queues are in use.
+  std::vector<std::byte> content(u64 offset, u64 bytes);
+  void put(u64 offset, std::byte value);
+
   // Set before the export starts.
   u32 logical_block = 512;
   bool is_read_only = false;
@@ -43,7 +47,7 @@ class MemoryVolume : public Source {
   bool zeroes_supported = true;
   bool fail_queues = false;
 
-  std::vector<std::byte> data;
+  std::vector<std::byte> data;  // while no queue is in use
   std::atomic<unsigned> submits = 0;
   std::atomic<unsigned> requests = 0;
   std::atomic<unsigned> writes = 0;
