@@ -58,6 +58,7 @@ Task<Status> Recovery::pass_through(FrameStack&, WorkItem& item, Span span) {
   DeviceIo& io = *item.tools.io[0];
   const Sector end = span.begin + span.sectors;
   for (Sector at = span.begin; at < end;) {
+    if (item.request == nullptr) co_return Status::io_error;  // answered at its deadline
     // The lock keeps everybody else from holding a block of this range.
     const Route route = state_.index.route(at, static_cast<u32>(end - at));
     DMR_ASSERT(route.kind != RouteKind::held);
