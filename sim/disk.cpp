@@ -8,7 +8,7 @@
 
 namespace dmr::sim {
 
-IoStatus SimDisk::ails(IoOp op, Sector sector) {
+IoStatus SimDisk::ails(IoOp op, Sector sector, u32 sectors) {
   const bool forced = fail_next_ != IoStatus::ok;
   if (!forced) {
     if (ailment.flush_only && op != IoOp::flush) return IoStatus::ok;
@@ -21,7 +21,7 @@ IoStatus SimDisk::ails(IoOp op, Sector sector) {
   if (status == IoStatus::medium && op != IoOp::flush) {
     watcher_->media_error(name_, sector, op, newest(sector));
   } else {
-    watcher_->device_error(name_, op, status);
+    watcher_->device_error(name_, op, status, sector, sectors);
   }
   return status;
 }
@@ -52,7 +52,7 @@ void SimDisk::spread(Sector sector, const Fault& fault) {
 
 IoStatus SimDisk::read(Sector sector, u32 sectors, const ReadData& read_data) {
   ++counters_.reads;
-  IoStatus status = ails(IoOp::read, sector);
+  IoStatus status = ails(IoOp::read, sector, sectors);
   for (u32 i = 0; i < sectors && status == IoStatus::ok; ++i) {
     status = strike(sector + i, IoOp::read);
   }
@@ -65,7 +65,7 @@ IoStatus SimDisk::read(Sector sector, u32 sectors, const ReadData& read_data) {
 
 IoStatus SimDisk::write(u64 id, Sector sector, u32 sectors, const WriteData& write_data) {
   ++counters_.writes;
-  IoStatus status = ails(IoOp::write, sector);
+  IoStatus status = ails(IoOp::write, sector, sectors);
   const bool ailing = status != IoStatus::ok;
   std::vector<bool> refused(sectors, false);
   for (u32 i = 0; i < sectors && !ailing; ++i) {
@@ -82,7 +82,7 @@ IoStatus SimDisk::write(u64 id, Sector sector, u32 sectors, const WriteData& wri
 }
 
 IoStatus SimDisk::discard(u64 id, Sector sector, u32 sectors) {
-  if (const IoStatus status = ails(IoOp::discard, sector); status != IoStatus::ok) return status;
+  if (const IoStatus status = ails(IoOp::discard, sector, sectors); status != IoStatus::ok) return status;
   for (u32 i = 0; i < sectors; ++i) {
     if (world_.random().coin()) cache(sector + i, id, Data{});
   }
@@ -120,7 +120,7 @@ void SimDisk::write_completed(u64 id, Sector sector, u32 sectors, bool durable) 
 
 IoStatus SimDisk::flush(u64 sent) {
   ++counters_.flushes;
-  const IoStatus status = ails(IoOp::flush, Sector(0));
+  const IoStatus status = ails(IoOp::flush, Sector(0), 0);
   const bool failed = status != IoStatus::ok;
   std::vector<u32> left;
   for (const u32 at : dirty_) {

@@ -58,7 +58,8 @@ struct DiskCounters {
 class DiskWatcher {
  public:
   virtual void media_error(Member disk, Sector sector, IoOp op, const Data& latent) = 0;
-  virtual void device_error(Member disk, IoOp op, IoStatus status) = 0;
+  virtual void device_error(Member disk, IoOp op, IoStatus status, Sector sector,
+                            u32 sectors) = 0;
 
  protected:
   ~DiskWatcher() = default;
@@ -118,7 +119,7 @@ class SimDisk {
   };
 
   [[nodiscard]] IoStatus strike(Sector sector, IoOp op);
-  [[nodiscard]] IoStatus ails(IoOp op, Sector sector);
+  [[nodiscard]] IoStatus ails(IoOp op, Sector sector, u32 sectors);
   void spread(Sector sector, const Fault& fault);
   void cache(Sector sector, u64 id, Data data);
   void settle(Cell& cell, std::size_t index);

@@ -108,6 +108,7 @@ void SimHost::complete(u64 id, Lane lane) {
       disks_[io.member]->write_completed(id, io.sector, io.sectors, io.fua);
     }
   }
+  if (io.status != IoStatus::ok && on_failure) on_failure(io);
   io.done(io);
   if (lane == Lane::rest) kick();
 }

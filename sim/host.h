@@ -80,6 +80,7 @@ class SimHost final : public Host {
 
   HostTroubles troubles;
   std::function<void(const Event&)> on_event;
+  std::function<void(const DeviceIo&)> on_failure;  // each I/O that failed, before its `done`
   bool pages_at_once = false;  // while a volume opens
   [[nodiscard]] u64 ios() const { return ios_; }
   [[nodiscard]] u64 allocations() const { return allocations_; }

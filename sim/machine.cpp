@@ -23,11 +23,17 @@ Machine::Machine(u64 seed, const Shape& shape)
   }
   for (auto& disk : disks) disk->set_watcher(&oracle);
   oracle.set_view(this);
+  host.on_failure = [this](const DeviceIo& io) {
+    // A failure that takes so long is a timeout in disguise, whatever its name.
+    if (io.elapsed_ns > shape_.config.device_timeout_ns / 2) {
+      oracle.device_error(io.member, io.op, IoStatus::timeout, io.sector, io.sectors);
+    }
+  };
   host.on_event = [this](const Event& event) {
     // Where so much is bad that probes meet bad sectors too, the breaker opens with good reason.
     const u64 bad = u64{disks[event.member]->fault_count()} * shape_.block_sectors;
     if (event.kind == EventKind::breaker_open && bad * 10 > disks[event.member]->sectors()) {
-      oracle.device_error(event.member, IoOp::read, IoStatus::unspecified);
+      oracle.device_error(event.member, IoOp::read, IoStatus::transport, Sector(0), 0);
     }
   };
   memory_.reset(new (std::align_val_t{alignof(Volume)}) std::byte[sizeof(Volume)]);

@@ -78,7 +78,7 @@ class Oracle final : public DiskWatcher {
 
   // What happened to the devices.
   void media_error(Member disk, Sector sector, IoOp op, const Data& latent) override;
-  void device_error(Member disk, IoOp op, IoStatus status) override;
+  void device_error(Member disk, IoOp op, IoStatus status, Sector sector, u32 sectors) override;
   void user_flush_refused() { flush_floor_ = world_.stamp(); }
   // The host has too little memory: any slow request may fail.
   void expect_refusals() { refusals_expected_ = true; }

@@ -30,12 +30,16 @@ void Oracle::media_error(Member disk, Sector sector, IoOp op, const Data& latent
   state.failed_value = latent.token;
 }
 
-void Oracle::device_error(Member disk, IoOp op, IoStatus status) {
+void Oracle::device_error(Member disk, IoOp op, IoStatus status, Sector sector, u32 sectors) {
   world_.note("disk {}: op {} fails with status {}", disk, static_cast<u64>(op),
               static_cast<u64>(status));
   last_device_error_ = world_.stamp();
   device_error_ns_ = world_.now_ns();
   if (op == IoOp::flush) flush_error_untold_ = true;
+  // Right after a success an unspecified failure of the device cannot be told from a bad place: a
+  // write may be redirected because of it. It must not make anything lost, though.
+  if (disk != kMain || status != IoStatus::unspecified || op == IoOp::flush) return;
+  for (u64 s = sector.value; s < sector.value + sectors; ++s) states_[s].main_failed = true;
 }
 
 void Oracle::member_lost(Member member) {

@@ -132,7 +132,7 @@ void Scenario::give_order(CommandKind kind) {
   Order& order = *free;
   order.command = Command{};
   order.ranges.clear();
-  u64 at = dice_.below(machine_->oracle.sectors());
+  u64 at = dice_.below(dice_.coin() ? 96 : machine_->oracle.sectors());
   for (u64 n = dice_.range(1, 4); n > 0 && kind != CommandKind::checkpoint; --n) {
     const u64 left = machine_->oracle.sectors() - at;
     const u64 count = std::min(left, dice_.range(1, dice_.chance(200) ? 400 : 20));
@@ -177,6 +177,7 @@ void Scenario::reopen(bool after_power_cut) {
   for (u32 cuts = 0; cuts < 3 && dice_.chance(profile_.power_cut * 4); ++cuts) {
     if (!m.open_and_cut(dice_.below(400))) break;
     after_power_cut = true;
+    if (!m.findings().empty()) flipped_ = false;  // noticed, and perhaps mended already
   }
   if (broken()) return;
   const Status status = m.is_open() ? Status::ok : m.open();
