@@ -4,6 +4,7 @@
 
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 
 #include <array>
@@ -43,8 +44,11 @@ bool run_fusermount(const std::string& path) {
   return WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
-// What stat() says of a mount whose server is gone.
-bool is_dead(int error) { return error == ENOTCONN || error == ECONNABORTED; }
+// Asks the server itself: stat() is answered from attributes that the kernel keeps after its death.
+bool server_is_dead(const std::string& path) {
+  struct statfs status{};
+  return statfs(path.c_str(), &status) != 0 && (errno == ENOTCONN || errno == ECONNABORTED);
+}
 
 bool is_mounted(const std::string& path, const struct stat& status) {
   struct stat parent{};
@@ -63,13 +67,10 @@ Expected<MountPoint> MountPoint::prepare(const std::string& path) {
   const bool made = mkdir(path.c_str(), S_IRWXU) == 0;
   if (!made && errno != EEXIST) return fail_errno(path, errno);
   struct stat status{};
-  if (stat(path.c_str(), &status) != 0) {
-    if (!is_dead(errno)) return fail_errno(path, errno);
-    if (!unmount(path)) {
-      return fail(fmt::format("{}: a dead server's mount is there and cannot be taken away", path));
-    }
-    if (stat(path.c_str(), &status) != 0) return fail_errno(path, errno);
+  if (server_is_dead(path) && !unmount(path)) {
+    return fail(fmt::format("{}: a dead server's mount is there and cannot be taken away", path));
   }
+  if (stat(path.c_str(), &status) != 0) return fail_errno(path, errno);
   if (!S_ISDIR(status.st_mode)) return fail_errno(path, ENOTDIR);
   if (is_mounted(path, status)) {
     return fail(fmt::format("{}: something is mounted there already", path), runtime::kExitRefused);

@@ -7,7 +7,7 @@
 
 #include <array>
 #include <memory>
-#include <optional>
+#include <span>
 #include <vector>
 
 #include "core/base/types.h"
@@ -41,6 +41,10 @@ class PiecePool {
   void give(Piece& piece);
   [[nodiscard]] u32 in_use() const { return in_use_; }
 
+  // The pieces of small requests, which gain most when the kernel knows their memory beforehand.
+  [[nodiscard]] std::span<std::byte> small_memory() const {
+    return {memory_, std::size_t{kSmallPieces} * kSmallPieceBytes};
+  }
   // kLargePieceBytes of zeros that nobody writes to.
   [[nodiscard]] std::byte* zeroes() const { return memory_ + kPoolBytes; }
 

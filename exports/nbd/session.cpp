@@ -19,6 +19,7 @@ constexpr u32 kLargePayloadBytes = 32768;
 std::unique_ptr<Session> Session::make(Options options, runtime::Queue& queue) {
   auto pool = PiecePool::make();
   if (pool == nullptr) return nullptr;
+  (void)queue.register_memory(pool->small_memory());  // a refusal costs speed only
   return std::unique_ptr<Session>(new Session(std::move(options), queue, std::move(pool)));
 }
 
