@@ -94,6 +94,20 @@ TEST_F(SpareAllocatorTest, UsesEverySpareBeforeItSaysNoSpace) {
   EXPECT_EQ(take_all(33).size(), all);
 }
 
+TEST_F(SpareAllocatorTest, GivesBlocksOfTheVerySpareThatIsAskedFor) {
+  const SpareLayout small = layout_of(100'000, 8);
+  add(1, small);
+  add(2, layout_of(1 << 20, 8));
+  for (u64 left = small.data_blocks; left > 0;) {
+    const Result<SpareExtent> extent = spares.allocate_on(1, 1000);
+    ASSERT_TRUE(extent.has_value());
+    ASSERT_EQ(extent->member, 1);
+    left -= extent->blocks;
+  }
+  EXPECT_EQ(spares.allocate_on(1, 1).status(), Status::no_space);
+  EXPECT_EQ(spares.counters(2).used, 0U);
+}
+
 TEST_F(SpareAllocatorTest, RefusesASecondOwner) {
   const SpareLayout layout = layout_of(1 << 20, 8);
   add(1, layout);
