@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// What the shim shows to users: counters, the map, and which spare a device is.
+#include <cstring>
+
+#include "core/format/codec.h"
+#include "kernel/glue/kernel_host.h"
+
+namespace dmr::kernel {
+namespace {
+
+void copy_pool(dmr_pool_stats& to, const PoolCounters& from) {
+  to.size = from.size;
+  to.in_use = from.in_use;
+  to.high_water = from.high_water;
+  to.exhausted = from.exhausted;
+}
+
+void copy_member(dmr_member_stats& to, const MemberStats& from) {
+  to.state = static_cast<u8>(from.state);
+  to.breaker_open = from.breaker_open;
+  to.data_blocks = from.data_blocks;
+  to.used_blocks = from.used_blocks;
+  to.free_blocks = from.free_blocks;
+  to.bad_blocks = from.bad_blocks;
+  for (u32 d = 0; d < 2; ++d) {
+    for (u32 e = 0; e < kErrorClasses; ++e) to.errors[d][e] = from.errors[d][e];
+  }
+}
+
+void copy_counters(dmr_stats& to, const VolumeStats& from) {
+  to.writable = from.writable;
+  to.read_only_by_failure = from.read_only_by_failure;
+  to.members = from.members;
+  to.block_sectors = from.block_sectors;
+  to.volume_sectors = from.volume_sectors;
+  to.remapped_blocks = from.remapped_blocks;
+  to.lost_sectors = from.lost_sectors;
+  to.runs = from.runs;
+  to.weak_blocks = from.weak_blocks;
+  to.index_bytes = from.index_bytes;
+  to.recovered_reads = from.recovered_reads;
+  to.failed_reads = from.failed_reads;
+  to.redirected_writes = from.redirected_writes;
+  to.retried_writes = from.retried_writes;
+  to.failed_writes = from.failed_writes;
+  to.relocated_blocks = from.relocated_blocks;
+  to.returned_blocks = from.returned_blocks;
+  to.held_requests = from.held_requests;
+  to.commits = from.commits;
+  to.commit_records = from.commit_records;
+  to.commit_flushes = from.commit_flushes;
+  to.checkpoints = from.checkpoints;
+}
+
+}  // namespace
+}  // namespace dmr::kernel
+
+using namespace dmr;
+using namespace dmr::kernel;
+
+extern "C" {
+
+void dmr_volume_stats(const void* volume, dmr_stats* out) {
+  void* memory = dmr_host_allocate(sizeof(VolumeStats), alignof(VolumeStats));
+  if (memory == nullptr) return;
+  const Volume& engine = volume_of(volume);
+  auto* stats = new (memory) VolumeStats(engine.stats());
+  copy_counters(*out, *stats);
+  copy_pool(out->pool[DMR_POOL_HEALTH], stats->health_records);
+  copy_pool(out->pool[DMR_POOL_IO], stats->io_contexts);
+  copy_pool(out->pool[DMR_POOL_WORK], stats->work_items);
+  copy_pool(out->pool[DMR_POOL_BUFFERS], stats->buffers);
+  for (u32 m = 0; m < stats->members; ++m) copy_member(out->member[m], stats->member[m]);
+  const format::Superblock& superblock = engine.superblock();
+  std::memcpy(out->set, superblock.header.set.bytes, sizeof out->set);
+  std::memcpy(
+      out->name, superblock.name,
+      sizeof superblock.name < sizeof out->name ? sizeof superblock.name : sizeof out->name - 1);
+  out->name[sizeof out->name - 1] = 0;
+  dmr_host_release(memory);
+}
+
+std::uint8_t dmr_volume_next_run(const void* volume, std::uint64_t* cursor, dmr_run* out) {
+  Index::Cursor at{.next = Block(*cursor)};
+  Run run;
+  if (!volume_of(volume).next_run(at, run)) return 0;
+  *cursor = at.next.value;
+  out->block = run.begin.value;
+  out->length = run.length;
+  out->home = run.home.spare.value;
+  out->lost_low = run.home.mask.low;
+  out->lost_high = run.home.mask.high;
+  out->member = run.home.member;
+  out->lost = static_cast<u8>(run.home.lost);
+  return 1;
+}
+
+int dmr_find_member(void* target, std::uint32_t device, std::uint64_t sectors, void* block,
+                    std::uint8_t* member, std::uint8_t set[16]) {
+  u64 newest = 0;
+  u32 unreadable = 0;
+  int found = 0;
+  for (u8 copy = 0; copy < kSuperblockCopies; ++copy) {
+    const Result<Sector> address = SpareLayout::superblock_sector(sectors, copy);
+    if (!address.has_value()) return 0;  // too small for any
+    if (dmr_host_read_sync(target, device, (*address).value, block) != 0) {
+      ++unreadable;
+      continue;
+    }
+    const auto& superblock = *static_cast<const format::Superblock*>(block);
+    const format::Place place{.kind = format::Kind::superblock,
+                              .member = 0,
+                              .area = copy,
+                              .set = {},
+                              .address = *address};
+    if (format::check_of_any_set(superblock, place) != format::Verdict::ok) continue;
+    if (found != 0 && superblock.header.sequence <= newest) continue;
+    newest = superblock.header.sequence;
+    *member = superblock.own_member;
+    std::memcpy(set, superblock.header.set.bytes, 16);
+    found = 1;
+  }
+  return unreadable == kSuperblockCopies ? -5 : found;
+}
+
+}  // extern "C"

@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The hot path: a bio is routed, pointed at its member, and counted in its epoch until it comes
+// back. No lock, no allocation. What cannot be finished like this goes to the executor; the bio is
+// held meanwhile, and everything that recovery needs lies in its per-bio data.
+#include "kernel/dmr.h"
+
+static bool dmr_is_write(enum req_op op) { return op == REQ_OP_WRITE || op == REQ_OP_WRITE_ZEROES; }
+
+static u8 dmr_op_of(enum req_op op) {
+  switch (op) {
+    case REQ_OP_READ:
+      return DMR_READ;
+    case REQ_OP_DISCARD:
+      return DMR_DISCARD;
+    case REQ_OP_WRITE_ZEROES:
+      return DMR_WRITE_ZEROES;
+    default:
+      return DMR_WRITE;
+  }
+}
+
+// What drivers mean by their BLK_STS_*; the engine decides which of these may mark a block.
+u8 dmr_io_status_of(blk_status_t status) {
+  switch (status) {
+    case BLK_STS_OK:
+      return DMR_IO_OK;
+    case BLK_STS_MEDIUM:
+      return DMR_IO_MEDIUM;
+    case BLK_STS_TARGET:
+    case BLK_STS_IOERR:
+      return DMR_IO_UNSPECIFIED;
+    case BLK_STS_TIMEOUT:
+      return DMR_IO_TIMEOUT;
+    case BLK_STS_OFFLINE:
+      return DMR_IO_OFFLINE;
+    case BLK_STS_NOSPC:
+      return DMR_IO_NO_SPACE;
+    case BLK_STS_NOTSUPP:
+      return DMR_IO_UNSUPPORTED;
+    case BLK_STS_AGAIN:
+      return DMR_IO_AGAIN;
+    case BLK_STS_RESOURCE:
+    case BLK_STS_DEV_RESOURCE:
+      return DMR_IO_RESOURCE;
+    default:  // transport, reservations, and what no kernel of today returns: marks nothing
+      return DMR_IO_TRANSPORT;
+  }
+}
+
+static void dmr_enter(struct dmr_target* t, unsigned int slot) {
+  this_cpu_inc(t->cpu->in_flight[slot]);
+}
+
+// Ends with the device I/O, before a failed bio queues for recovery: else it would wait for itself.
+static void dmr_leave(struct dmr_target* t, unsigned int slot) {
+  bool drain;
+
+  rcu_read_lock();
+  // What the I/O did is seen by whoever sees the counter.
+  smp_wmb();
+  this_cpu_dec(t->cpu->in_flight[slot]);
+  drain = dmr_volume_drain_pending(t->volume, slot);
+  if (unlikely(drain) && !test_and_set_bit(DMR_WANT_DRAINS, &t->wanted)) dmr_kick(t);
+  rcu_read_unlock();
+}
+
+static void dmr_count(struct dmr_target* t, struct dmr_bio* b, struct bio* bio, u8 op) {
+  struct dmr_cpu* cpu = get_cpu_ptr(t->cpu);
+
+  cpu->requests[op]++;
+  cpu->sectors[op] += bio_sectors(bio);
+  b->start_ns = 0;
+  if (unlikely(++cpu->tick % DMR_LATENCY_SAMPLE == 0) && op <= DMR_WRITE)
+    b->start_ns = ktime_get_ns();
+  put_cpu_ptr(t->cpu);
+  b->start_jiffies = jiffies;
+}
+
+static void dmr_sample(struct dmr_target* t, struct dmr_bio* b, bool write) {
+  u64 us = (ktime_get_ns() - b->start_ns) / 1000;
+  unsigned int bucket = min_t(unsigned int, fls64(us), DMR_LATENCY_BUCKETS - 1);
+
+  this_cpu_inc(t->cpu->latency[write][bucket]);
+}
+
+// To the engine; counted in DMR_OTHER_SLOT already. `error` is how its device I/O failed.
+static void dmr_hold(struct dmr_target* t, struct dmr_bio* b, struct bio* bio, u8 error) {
+  struct dmr_request* request = &b->request;
+
+  this_cpu_inc(t->cpu->path[DMR_PATH_SLOW]);
+  b->state = DMR_BIO_HELD;
+  b->target = t;
+  request->sector = b->sector;
+  request->sectors = b->iter.bi_size >> SECTOR_SHIFT;
+  request->op = dmr_op_of(bio_op(bio));
+  request->fua = !!(bio->bi_opf & REQ_FUA);
+  request->error = error;
+  request->elapsed_ns = error == DMR_IO_OK ? 0 : jiffies_to_nsecs(jiffies - b->start_jiffies);
+  llist_add(&b->node, &t->bios);
+  dmr_kick(t);
+}
+
+// The engine is done: the bio ends, and comes by dmr_end_io() once more.
+void dmr_host_request_done(struct dmr_request* request) {
+  struct dmr_bio* b = container_of(request, struct dmr_bio, request);
+  struct bio* bio = dm_bio_from_per_bio_data(b, sizeof(*b));
+  struct dmr_target* t = b->target;
+
+  b->state = DMR_BIO_IDLE;
+  bio->bi_status = request->status ? BLK_STS_IOERR : BLK_STS_OK;
+  bio_clear_flag(bio, BIO_QOS_THROTTLED);
+  bio_clear_flag(bio, BIO_QOS_MERGED);
+  bio_endio(bio);
+  this_cpu_dec(t->cpu->in_flight[DMR_OTHER_SLOT]);
+}
+
+// A flush reaches every member that may hold something new: one clone for each.
+static int dmr_map_flush(struct dmr_target* t, struct dmr_bio* b, struct bio* bio) {
+  unsigned int member = dm_bio_get_target_bio_nr(bio);
+
+  if (unlikely(READ_ONCE(t->flush_latched))) return DM_MAPIO_KILL;
+  if (!t->place[member] || !dmr_volume_flush_begin(t->volume, member, &b->flush_token)) {
+    bio_endio(bio);
+    return DM_MAPIO_SUBMITTED;
+  }
+  dmr_enter(t, DMR_OTHER_SLOT);
+  this_cpu_inc(t->cpu->requests[DMR_FLUSH]);
+  b->state = DMR_BIO_FLUSH;
+  b->member = member;
+  bio_set_dev(bio, t->place[member]);
+  return DM_MAPIO_REMAPPED;
+}
+
+static int dmr_map_slow(struct dmr_target* t, struct dmr_bio* b, struct bio* bio,
+                        struct dmr_route route) {
+  enum req_op op = bio_op(bio);
+
+  if (op == REQ_OP_READ && route.kind != DMR_ROUTE_HELD)
+    return DM_MAPIO_KILL;  // lost, or its member is gone
+  if (op == REQ_OP_DISCARD && route.kind != DMR_ROUTE_HELD) {
+    bio_endio(bio);  // a hint; what lies on a spare stays
+    return DM_MAPIO_SUBMITTED;
+  }
+  if (bio->bi_opf & REQ_NOWAIT) {
+    bio_wouldblock_error(bio);
+    return DM_MAPIO_SUBMITTED;
+  }
+  if (bio_sectors(bio) > DMR_MAX_REQUEST_SECTORS)
+    dm_accept_partial_bio(bio, DMR_MAX_REQUEST_SECTORS);
+  b->iter = bio->bi_iter;
+  dmr_enter(t, DMR_OTHER_SLOT);
+  dmr_hold(t, b, bio, DMR_IO_OK);
+  return DM_MAPIO_SUBMITTED;
+}
+
+int dmr_map(struct dm_target* ti, struct bio* bio) {
+  struct dmr_target* t = ti->private;
+  struct dmr_bio* b = dm_per_bio_data(bio, sizeof(*b));
+  enum req_op op = bio_op(bio);
+  bool write = dmr_is_write(op);
+  struct dmr_route route;
+  u32 sectors;
+
+  b->state = DMR_BIO_IDLE;
+  if (unlikely(!READ_ONCE(t->running))) return DM_MAPIO_KILL;
+  if (unlikely(bio->bi_opf & REQ_PREFLUSH)) return dmr_map_flush(t, b, bio);
+  if (write && unlikely(READ_ONCE(t->flush_latched) || !dmr_volume_writable(t->volume)))
+    return DM_MAPIO_KILL;
+
+  b->sector = dm_target_offset(ti, bio->bi_iter.bi_sector);
+  sectors = bio_sectors(bio);
+  // Larger ones could not be recovered in one piece.
+  if (op != REQ_OP_DISCARD) sectors = min_t(u32, sectors, DMR_MAX_REQUEST_SECTORS);
+
+  rcu_read_lock();
+  b->slot = dmr_volume_slot(t->volume, b->sector);
+  dmr_enter(t, b->slot);
+  route = dmr_volume_route(t->volume, b->sector, sectors, write);
+  rcu_read_unlock();
+
+  if (unlikely(route.sectors < bio_sectors(bio))) dm_accept_partial_bio(bio, route.sectors);
+  dmr_count(t, b, bio, dmr_op_of(op));
+  if (unlikely(route.kind != DMR_ROUTE_DEVICE || (op == REQ_OP_DISCARD && route.member != 0))) {
+    dmr_leave(t, b->slot);
+    return dmr_map_slow(t, b, bio, route);
+  }
+  this_cpu_inc(t->cpu->path[DMR_PATH_FAST]);
+  b->state = DMR_BIO_DEVICE;
+  b->member = route.member;
+  bio_set_dev(bio, t->place[route.member]);
+  bio->bi_iter.bi_sector = route.sector;
+  b->iter = bio->bi_iter;
+  return DM_MAPIO_REMAPPED;
+}
+
+// The device mapper sends the data of a PREFLUSH write whatever became of the flush. So that no
+// refused flush is acknowledged after all, writes fail from here on, until the next resume.
+static void dmr_flush_ended(struct dmr_target* t, struct dmr_bio* b, blk_status_t error) {
+  if (!error) {
+    dmr_volume_flushed(t->volume, b->member, b->flush_token);
+  } else {
+    WRITE_ONCE(t->flush_latched, true);
+    WRITE_ONCE(t->flush_status[b->member], dmr_io_status_of(error));
+    smp_mb__before_atomic();
+    atomic_or(1 << b->member, &t->flush_failures);
+    dmr_kick(t);
+  }
+  rcu_read_lock();
+  smp_wmb();
+  this_cpu_dec(t->cpu->in_flight[DMR_OTHER_SLOT]);
+  rcu_read_unlock();
+}
+
+static int dmr_device_failed(struct dmr_target* t, struct dmr_bio* b, struct bio* bio,
+                             blk_status_t* error) {
+  u8 status = dmr_io_status_of(*error);
+
+  if (bio_op(bio) == REQ_OP_DISCARD) {
+    *error = BLK_STS_OK;  // a hint
+    dmr_leave(t, b->slot);
+    return DM_ENDIO_DONE;
+  }
+  // Made to fail fast: read-ahead is read again by whoever needs it, AGAIN is the answer that
+  // a request with NOWAIT wants, and a command that the device does not know is no error.
+  if (status == DMR_IO_UNSUPPORTED || (bio->bi_opf & REQ_RAHEAD) ||
+      (status == DMR_IO_AGAIN && (bio->bi_opf & REQ_NOWAIT))) {
+    dmr_leave(t, b->slot);
+    return DM_ENDIO_DONE;
+  }
+  // The other fast ones are first tried again as ordinary requests.
+  if (bio->bi_opf & REQ_FAILFAST_MASK) status = DMR_IO_OK;
+  dmr_enter(t, DMR_OTHER_SLOT);
+  dmr_leave(t, b->slot);
+  dmr_hold(t, b, bio, status);
+  return DM_ENDIO_INCOMPLETE;
+}
+
+int dmr_end_io(struct dm_target* ti, struct bio* bio, blk_status_t* error) {
+  struct dmr_target* t = ti->private;
+  struct dmr_bio* b = dm_per_bio_data(bio, sizeof(*b));
+  bool write;
+
+  switch (b->state) {
+    case DMR_BIO_DEVICE:
+      write = dmr_is_write(bio_op(bio));
+      if (unlikely(b->member != 0) && write && !*error)
+        dmr_volume_spare_written(t->volume, b->member);
+      if (unlikely(b->start_ns)) dmr_sample(t, b, write);
+      b->state = DMR_BIO_IDLE;
+      if (unlikely(*error)) return dmr_device_failed(t, b, bio, error);
+      dmr_leave(t, b->slot);
+      return DM_ENDIO_DONE;
+    case DMR_BIO_FLUSH:
+      b->state = DMR_BIO_IDLE;
+      dmr_flush_ended(t, b, *error);
+      return DM_ENDIO_DONE;
+    default:
+      return DM_ENDIO_DONE;
+  }
+}

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// dmsetup message NAME SECTOR ...; each answers with text.
+//   mark SECTOR[+COUNT]     moves what lies there to a spare
+//   forget SECTOR[+COUNT]   brings it home to main
+//   checkpoint              writes the map in full
+//   map [BLOCK]             the runs that are not plain, from BLOCK on
+//   events [NUMBER]         the events that are kept, from NUMBER on
+//   stats                   every figure of sysfs, one a line
+#include <linux/slab.h>
+
+#include "kernel/dmr.h"
+
+#define DMR_MAP_RUNS 256  // of one answer; the last line says where to go on
+
+static int dmr_parse_range(const char* text, struct dmr_command* command) {
+  char copy[48], *plus;
+
+  if (strscpy(copy, text, sizeof(copy)) < 0) return -EINVAL;
+  plus = strchr(copy, '+');
+  command->sectors = 1;
+  if (plus) {
+    *plus = '\0';
+    if (kstrtou64(plus + 1, 10, &command->sectors)) return -EINVAL;
+  }
+  return kstrtou64(copy, 10, &command->begin) || !command->sectors ? -EINVAL : 0;
+}
+
+static int dmr_command_message(struct dmr_target* t, u8 kind, const char* range, char* result,
+                               unsigned int maxlen) {
+  struct dmr_command* command = kzalloc(sizeof(*command), GFP_NOIO);
+  unsigned int sz = 0;
+  int r = 0;
+
+  if (!command) return -ENOMEM;
+  command->kind = kind;
+  if (range) r = dmr_parse_range(range, command);
+  if (!r) r = dmr_run_command(t, command);
+  if (!r && range)
+    DMEMIT("changed %llu unchanged %llu lost %llu", command->changed, command->unchanged,
+           command->lost);
+  else if (!r)
+    DMEMIT("ok");
+  kfree(command);
+  return r < 0 ? r : 1;
+}
+
+struct dmr_map_query {
+  u64 cursor;
+  unsigned int count;
+  bool more;
+  struct dmr_run run[DMR_MAP_RUNS];
+};
+
+static void dmr_read_map(struct dmr_target* t, void* arg) {
+  struct dmr_map_query* query = arg;
+
+  while (query->count < DMR_MAP_RUNS &&
+         dmr_volume_next_run(t->volume, &query->cursor, &query->run[query->count]))
+    query->count++;
+  query->more = query->count == DMR_MAP_RUNS;
+}
+
+// <block> <length> <member> <spare block> <lost: none, all, or the mask>
+static void dmr_print_map(const struct dmr_map_query* query, char* result, unsigned int maxlen) {
+  unsigned int sz = 0, i;
+
+  for (i = 0; i < query->count; i++) {
+    const struct dmr_run* run = &query->run[i];
+
+    DMEMIT("%llu %llu %u %llu ", run->block, run->length, run->member, run->home);
+    if (run->lost == 2)
+      DMEMIT("%016llx%016llx\n", run->lost_high, run->lost_low);
+    else
+      DMEMIT("%s\n", run->lost ? "all" : "none");
+  }
+  if (query->more)
+    DMEMIT("more %llu\n", query->cursor);
+  else
+    DMEMIT("end\n");
+}
+
+static int dmr_map_message(struct dmr_target* t, u64 from, char* result, unsigned int maxlen) {
+  struct dmr_map_query* query = kvzalloc(sizeof(*query), GFP_KERNEL);
+  int r = -EAGAIN;
+
+  if (!query) return -ENOMEM;
+  query->cursor = from;
+  mutex_lock(&t->lock);
+  if (t->running) {
+    dmr_call(t, dmr_read_map, query);
+    r = 1;
+  }
+  mutex_unlock(&t->lock);
+  if (r == 1) dmr_print_map(query, result, maxlen);
+  kvfree(query);
+  return r;
+}
+
+// <number> <unix seconds> <kind> <member> <sector> <sectors> <status>
+static int dmr_events_message(struct dmr_target* t, u64 from, char* result, unsigned int maxlen) {
+  struct dmr_logged_event logged;
+  unsigned int sz = 0;
+  u64 end = READ_ONCE(t->events_total);
+  u64 number = max(from, end > DMR_EVENTS ? end - DMR_EVENTS : 0);
+
+  for (; number < end; number++) {
+    spin_lock_irq(&t->event_lock);
+    logged = t->events[number % DMR_EVENTS];
+    spin_unlock_irq(&t->event_lock);
+    if (logged.number != number) continue;  // overwritten meanwhile
+    DMEMIT("%llu %llu %s %u %llu %llu %s\n", logged.number, logged.time_s,
+           dmr_event_name(logged.event.kind), logged.event.member, logged.event.sector,
+           logged.event.sectors, dmr_io_status_name(logged.event.status));
+  }
+  DMEMIT("next %llu\n", end);
+  return 1;
+}
+
+int dmr_message(struct dm_target* ti, unsigned int argc, char** argv, char* result,
+                unsigned int maxlen) {
+  struct dmr_target* t = ti->private;
+  u64 number = 0;
+  int r;
+
+  if (argc == 2 && !strcmp(argv[0], "mark"))
+    return dmr_command_message(t, DMR_MARK, argv[1], result, maxlen);
+  if (argc == 2 && !strcmp(argv[0], "forget"))
+    return dmr_command_message(t, DMR_FORGET, argv[1], result, maxlen);
+  if (argc == 1 && !strcmp(argv[0], "checkpoint"))
+    return dmr_command_message(t, DMR_CHECKPOINT, NULL, result, maxlen);
+  if (argc == 1 && !strcmp(argv[0], "stats")) {
+    r = dmr_print_figures(t, result, maxlen);
+    return r ? r : 1;
+  }
+  if (argc < 1 || argc > 2 || (argc == 2 && kstrtou64(argv[1], 10, &number))) return -EINVAL;
+  if (!strcmp(argv[0], "map")) return dmr_map_message(t, number, result, maxlen);
+  if (!strcmp(argv[0], "events")) return dmr_events_message(t, number, result, maxlen);
+  return -EINVAL;
+}

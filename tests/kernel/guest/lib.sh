@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# What the scenarios share: disks that fail, volumes on them, and assertions.
+# Sectors are 512 bytes; sizes of disks are in MiB.
+
+set -euo pipefail
+NULL_CACHE=${NULL_CACHE-}
+
+fail() {
+  echo "FAIL: $*"
+  exit 1
+}
+expect() { # expect WHAT GOT WANTED
+  [ "$2" = "$3" ] || fail "$1: got '$2', wanted '$3'"
+}
+refuses() { # the command must fail
+  if "$@" >/tmp/refused 2>&1; then fail "was not refused: $*"; fi
+}
+
+# null_disk NAME MIB [LOGICAL BLOCK]: prints its path. Memory backed; bad_blocks makes it fail.
+null_disk() {
+  modprobe null_blk nr_devices=0 2>/dev/null || true
+  nd=/sys/kernel/config/nullb/$1
+  mkdir "$nd"
+  echo "$2" >"$nd/size"
+  echo "${3:-512}" >"$nd/blocksize"
+  echo 1 >"$nd/memory_backed"
+  echo 1 >"$nd/discard"
+  [ -z "$NULL_CACHE" ] || echo "$NULL_CACHE" >"$nd/cache_size"
+  echo 1 >"$nd/power"
+  echo "/dev/nullb$(cat "$nd/index")"
+}
+bad_blocks() { echo "+$2-$3" >"/sys/kernel/config/nullb/$1/badblocks"; }  # NAME FIRST LAST
+good_blocks() { echo "-$2-$3" >"/sys/kernel/config/nullb/$1/badblocks"; }
+sectors_of() { blockdev --getsz "$1"; }
+
+table_of() { # table_of MAIN SPARE... : one segment over all of main
+  tm=$1
+  shift
+  echo "0 $(sectors_of "$tm") remap $tm $# $*"
+}
+make_volume() { # make_volume NAME MAIN SPARE... : creates and starts it
+  mn=$1 mm=$2
+  shift 2
+  ms=
+  for s in "$@"; do ms="$ms --spare $s"; done
+  dm-remap create "$mn" --main "$mm" $ms >/tmp/create.log || fail create
+  start_volume "$mn" "$mm" "$@"
+}
+start_volume() {
+  sn=$1
+  shift
+  dmsetup create "$sn" --table "$(table_of "$@")"
+}
+reload_volume() { # a new table, then a resume: all state goes through the disks
+  rn=$1
+  shift
+  dmsetup load "$rn" --table "$(table_of "$@")"
+  dmsetup resume "$rn"
+}
+figure() { # figure NAME FIGURE
+  cat "/sys/dev/block/$(dmsetup info -c --noheadings --separator : -o major,minor "$1")/remap/0/$2"
+}
+
+pattern() { # pattern SEED SECTORS: text that repeats nowhere
+  awk -v seed="$1" -v n="$2" 'BEGIN {
+    for (i = 0; i < n; i++) {
+      line = sprintf("seed %s sector %d ", seed, i);
+      while (length(line) < 511) line = line "0123456789abcdef" i;
+      print substr(line, 1, 511);
+    }
+  }'
+}
+put() { # put DEV SECTOR FILE [BS]: direct, in requests of BS bytes
+  dd if="$3" of="$1" bs="${4:-64k}" seek="$(($2 * 512))" oflag=direct,seek_bytes \
+    conv=notrunc status=none
+}
+get() { # get DEV SECTOR SECTORS FILE [BS]
+  dd if="$1" of="$4" bs="${5:-64k}" skip="$(($2 * 512))" count="$(($3 * 512))" \
+    iflag=direct,skip_bytes,count_bytes status=none
+}
+same_at() { # same_at DEV SECTOR FILE: the device has the file's content there
+  get "$1" "$2" "$(($(wc -c <"$3") / 512))" /tmp/same.out
+  cmp "$3" /tmp/same.out || fail "$1 at $2 differs from $3"
+}
+# Which sectors of [FIRST, FIRST + COUNT) cannot be read, one by one: a list.
+unreadable() { # DEV FIRST COUNT
+  us=$2
+  while [ "$us" -lt "$(($2 + $3))" ]; do
+    dd if="$1" of=/dev/null bs=512 skip="$us" count=1 iflag=direct status=none 2>/dev/null ||
+      printf '%s ' "$us"
+    us=$((us + 1))
+  done
+}
+
+clean_up() {
+  for round in 1 2 3; do
+    dmsetup ls 2>/dev/null | grep -q '(' || break
+    awk '/^.dev.(mapper|dm)/ {print $2}' /proc/mounts | while read -r m; do umount "$m"; done
+    dmsetup remove_all --force >/dev/null 2>&1 || true
+  done
+  for disk in /sys/kernel/config/nullb/*/; do
+    [ -d "$disk" ] || continue
+    echo 0 >"$disk/power"
+    rmdir "$disk"
+  done
+  rmmod dm_remap 2>/dev/null || true
+  rmmod scsi_debug 2>/dev/null || true
+  rm -f /tmp/*.img
+  [ ! -d /sys/module/dm_remap ] || fail "dm_remap cannot be unloaded"
+}

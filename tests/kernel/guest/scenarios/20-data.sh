@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# What is written is read back: on good disks, on refused blocks, over reloads.
+set -euo pipefail
+
+scenario_healthy_io_takes_the_fast_path() {
+  main=$(null_disk m 32) spare=$(null_disk s 8)
+  make_volume vol "$main" "$spare"
+  fio --name=healthy --filename=/dev/mapper/vol --rw=randwrite --bs=4k --size=16m --direct=1 \
+    --ioengine=libaio --iodepth=16 --verify=crc32c --do_verify=1 --minimal >/tmp/fio.log
+  expect "slow requests" "$(figure vol slow_requests)" 0
+  expect "remapped blocks" "$(figure vol remapped_blocks)" 0
+  [ "$(figure vol fast_requests)" -gt 8000 ] || fail "fast requests are not counted"
+  pattern a 2048 >/tmp/a.img
+  put /dev/mapper/vol 4096 /tmp/a.img 1M
+  same_at /dev/mapper/vol 4096 /tmp/a.img
+  same_at "$main" 4096 /tmp/a.img
+}
+
+scenario_write_to_bad_blocks_is_transparent_and_survives() {
+  main=$(null_disk m 32) spare=$(null_disk s 8)
+  make_volume vol "$main" "$spare"
+  bad_blocks m 1000 1015
+  bad_blocks m 5001 5001
+  bad_blocks m 6000 6127
+  pattern a 8192 >/tmp/a.img
+  put /dev/mapper/vol 0 /tmp/a.img 64k
+  same_at /dev/mapper/vol 0 /tmp/a.img
+  # 1000-1015 are two blocks of 8 sectors, 5001 lies in one, 6000-6127 are 16.
+  expect "remapped blocks" "$(figure vol remapped_blocks)" 19
+  expect "lost sectors" "$(figure vol lost_sectors)" 0
+  reload_volume vol "$main" "$spare"
+  expect "remapped blocks after reload" "$(figure vol remapped_blocks)" 19
+  get /dev/mapper/vol 0 8192 /tmp/b.img 1M
+  cmp /tmp/a.img /tmp/b.img
+  dmsetup remove vol
+  rmmod dm_remap
+  start_volume vol "$main" "$spare"
+  get /dev/mapper/vol 0 8192 /tmp/b.img 4k
+  cmp /tmp/a.img /tmp/b.img
+  dmsetup remove vol
+  dm-remap check "$main" "$spare" >/tmp/check.log || fail "check finds faults"
+}
+
+scenario_new_content_of_remapped_blocks_is_read_back() {
+  main=$(null_disk m 32) spare=$(null_disk s 8)
+  make_volume vol "$main" "$spare"
+  bad_blocks m 2000 2063
+  for seed in a b c; do
+    pattern $seed 512 >/tmp/x.img
+    put /dev/mapper/vol 1900 /tmp/x.img 1M
+    same_at /dev/mapper/vol 1900 /tmp/x.img
+  done
+  expect "remapped blocks" "$(figure vol remapped_blocks)" 8
+}
+
+scenario_eight_writers_hit_the_same_bad_block() {
+  main=$(null_disk m 32) spare=$(null_disk s 8)
+  make_volume vol "$main" "$spare"
+  bad_blocks m 4096 4103
+  fio --name=same --filename=/dev/mapper/vol --rw=write --bs=4k --offset=2m --size=4k --loops=8 \
+    --direct=1 --ioengine=libaio --iodepth=1 --numjobs=8 --buffer_pattern=0xabcd \
+    --group_reporting --minimal >/tmp/fio.log
+  expect "remapped blocks" "$(figure vol remapped_blocks)" 1
+  expect "spare blocks used" "$(figure vol spare_used)" 1
+}
+
+scenario_verified_load_while_errors_appear() {
+  main=$(null_disk m 64) spare=$(null_disk s 16)
+  make_volume vol "$main" "$spare"
+  (
+    at=3000
+    while [ $at -lt 90000 ]; do
+      bad_blocks m $at $((at + 11))
+      at=$((at + 2999))
+      sleep 0.2
+    done
+  ) &
+  fio --name=load --filename=/dev/mapper/vol --rw=randwrite --bsrange=4k-64k --size=6m \
+    --offset_increment=6m --numjobs=8 --direct=1 --ioengine=libaio --iodepth=4 \
+    --verify=crc32c --do_verify=1 --verify_fatal=1 --group_reporting --minimal >/tmp/fio.log
+  wait
+  # What fio never wrote may not have been hit yet.
+  [ "$(figure vol remapped_blocks)" -gt 0 ] || fail "nothing was remapped"
+  expect "lost sectors" "$(figure vol lost_sectors)" 0
+}
+
+scenario_discard_goes_through_and_remapped_blocks_stay() {
+  main=$(null_disk m 32) spare=$(null_disk s 8)
+  make_volume vol "$main" "$spare"
+  bad_blocks m 800 807
+  pattern a 64 >/tmp/a.img
+  put /dev/mapper/vol 768 /tmp/a.img
+  blkdiscard --offset $((512 * 4096)) --length $((512 * 4096)) /dev/mapper/vol
+  same_at /dev/mapper/vol 768 /tmp/a.img
+  blkdiscard --offset 0 --length $((512 * 4096)) /dev/mapper/vol
+  [ "$(figure vol discards)" -gt 0 ] || fail "no discard arrived"
+  put /dev/mapper/vol 768 /tmp/a.img
+  same_at /dev/mapper/vol 768 /tmp/a.img
+}
+
+scenario_disks_with_4k_blocks() {
+  main=$(null_disk m 32 4096) spare=$(null_disk s 8 4096)
+  make_volume vol "$main" "$spare"
+  expect "logical block" "$(blockdev --getss /dev/mapper/vol)" 4096
+  bad_blocks m 1024 1039
+  pattern a 512 >/tmp/a.img
+  put /dev/mapper/vol 896 /tmp/a.img
+  same_at /dev/mapper/vol 896 /tmp/a.img
+  expect "remapped blocks" "$(figure vol remapped_blocks)" 2
+}
+
+scenario_two_segments_and_two_volumes() {
+  main=$(null_disk m 16) spare=$(null_disk s 8) main2=$(null_disk n 16) spare2=$(null_disk t 8)
+  other=$(null_disk o 16) other_spare=$(null_disk p 8)
+  dm-remap create one --main "$main" --spare "$spare" >/tmp/create.log
+  dm-remap create two --main "$main2" --spare "$spare2" >/tmp/create.log
+  make_volume third "$other" "$other_spare"
+  size=$(sectors_of "$main")
+  printf '0 %s remap %s 1 %s\n%s %s remap %s 1 %s\n' "$size" "$main" "$spare" \
+    "$size" "$size" "$main2" "$spare2" | dmsetup create vol
+  bad_blocks m 100 107
+  bad_blocks n 200 207
+  bad_blocks o 300 307
+  pattern a 1024 >/tmp/a.img
+  put /dev/mapper/vol $((size - 512)) /tmp/a.img
+  put /dev/mapper/vol 64 /tmp/a.img
+  put /dev/mapper/vol $((size + 64)) /tmp/a.img
+  put /dev/mapper/third 64 /tmp/a.img
+  same_at /dev/mapper/vol 64 /tmp/a.img
+  same_at /dev/mapper/vol $((size + 64)) /tmp/a.img
+  same_at /dev/mapper/third 64 /tmp/a.img
+  folder=/sys/dev/block/$(dmsetup info -c --noheadings --separator : -o major,minor vol)/remap
+  expect "first segment" "$(cat "$folder/0/remapped_blocks")" 1
+  expect "second segment" "$(cat "$folder/1/remapped_blocks")" 1
+}

@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# Spares that run out, devices that go away, flushes that are refused, a filesystem on top.
+set -euo pipefail
+
+scenario_spare_exhausted_fails_new_bad_blocks_only() {
+  main=$(null_disk m 32) spare=$(null_disk s 1)
+  make_volume vol "$main" "$spare"
+  total=$(figure vol spare_total)
+  bad_blocks m 8192 65535
+  pattern a 64 >/tmp/a.img
+  at=8192
+  while put /dev/mapper/vol $at /tmp/a.img 2>/dev/null; do
+    at=$((at + 64))
+    [ $at -lt 40000 ] || fail "the spare has no end"
+  done
+  free=$(figure vol spare_free)
+  [ "$free" -lt 8 ] || fail "$free of $total spare blocks are left"
+  same_at /dev/mapper/vol 8192 /tmp/a.img
+  put /dev/mapper/vol 8192 /tmp/a.img
+  put /dev/mapper/vol 1024 /tmp/a.img
+  same_at /dev/mapper/vol 1024 /tmp/a.img
+}
+
+# NAME DEVICE: a dm-linear device whose table can be exchanged for one that always fails.
+switchable() {
+  dmsetup create "$1" --table "0 $(sectors_of "$2") linear $2 0"
+}
+pull_cable() {
+  dmsetup suspend --noflush --nolockfs "$1"
+  dmsetup load "$1" --table "0 $(sectors_of "/dev/mapper/$1") error"
+  dmsetup resume "$1"
+}
+plug_cable() { # NAME DEVICE
+  dmsetup suspend --noflush --nolockfs "$1"
+  dmsetup load "$1" --table "0 $(sectors_of "$2") linear $2 0"
+  dmsetup resume "$1"
+}
+
+scenario_a_pulled_cable_marks_nothing() {
+  main=$(null_disk m 32) spare=$(null_disk s 8)
+  switchable main "$main"
+  make_volume vol /dev/mapper/main "$spare"
+  pattern a 2048 >/tmp/a.img
+  put /dev/mapper/vol 4096 /tmp/a.img
+  pull_cable main
+  refuses put /dev/mapper/vol 4096 /tmp/a.img
+  refuses get /dev/mapper/vol 4096 64 /tmp/b.img
+  refuses get /dev/mapper/vol 30000 8 /tmp/b.img
+  expect "remapped blocks" "$(figure vol remapped_blocks)" 0
+  expect "lost sectors" "$(figure vol lost_sectors)" 0
+  plug_cable main "$main"
+  sleep 6
+  put /dev/mapper/vol 4096 /tmp/a.img
+  same_at /dev/mapper/vol 4096 /tmp/a.img
+  expect "remapped blocks later" "$(figure vol remapped_blocks)" 0
+}
+
+# DEVICE LOG NAME: logs what DEVICE gets.
+logged() {
+  dmsetup create "$3" --table "0 $(sectors_of "$1") log-writes $1 $2"
+}
+flushes_in() { # LOG: entries with the flush flag
+  entries=$(od -A n -t u8 -j 16 -N 8 "$1" | tr -d ' ')
+  at=512 count=0
+  while [ "$entries" -gt 0 ]; do
+    set -- "$1" $(od -A n -t u8 -j $at -N 32 "$1")
+    [ $(($4 & 1)) -eq 0 ] || count=$((count + 1))
+    at=$((at + 512))
+    [ $(($4 & 4)) -ne 0 ] || at=$((at + $3 * 512))
+    entries=$((entries - 1))
+  done
+  echo $count
+}
+
+scenario_flush_reaches_both_members() {
+  NULL_CACHE=2
+  main=$(null_disk m 32) spare=$(null_disk s 8)
+  NULL_CACHE=
+  main_log=$(null_disk ml 64) spare_log=$(null_disk sl 64)
+  logged "$main" "$main_log" lmain
+  logged "$spare" "$spare_log" lspare
+  make_volume vol /dev/mapper/lmain /dev/mapper/lspare
+  dmsetup message vol 0 mark 800+8 >/tmp/mark.log
+  pattern a 8 >/tmp/a.img
+  put /dev/mapper/vol 800 /tmp/a.img
+  before=$(figure vol flushes)
+  dmsetup message lmain 0 mark before_sync
+  dd if=/tmp/a.img of=/dev/mapper/vol bs=4k count=1 seek=10 conv=notrunc,fsync status=none
+  [ "$(figure vol flushes)" -ge $((before + 2)) ] ||
+    fail "flushes: $before, then $(figure vol flushes)"
+  # Nothing new on the spare: main alone is flushed.
+  before=$(figure vol flushes)
+  dd if=/tmp/a.img of=/dev/mapper/vol bs=4k count=1 seek=10 conv=notrunc,fsync status=none
+  expect "flushes of a healthy fsync" "$(figure vol flushes)" $((before + 1))
+  dmsetup remove vol
+  dmsetup remove lmain
+  dmsetup remove lspare
+  [ "$(flushes_in "$main_log")" -ge 2 ] || fail "main saw $(flushes_in "$main_log") flushes"
+  [ "$(flushes_in "$spare_log")" -ge 1 ] || fail "the spare saw no flush"
+}
+
+scenario_a_refused_flush_stops_writes_until_resume() {
+  NULL_CACHE=2
+  main=$(null_disk m 32) spare=$(null_disk s 8)
+  NULL_CACHE=
+  switchable main "$main"
+  make_volume vol /dev/mapper/main "$spare"
+  pattern a 8 >/tmp/a.img
+  put /dev/mapper/vol 800 /tmp/a.img
+  pull_cable main
+  refuses dd if=/tmp/a.img of=/dev/mapper/vol bs=4k count=1 conv=notrunc,fsync status=none
+  plug_cable main "$main"
+  refuses dd if=/tmp/a.img of=/dev/mapper/vol bs=4k count=1 oflag=direct conv=notrunc status=none
+  expect state "$(figure vol state)" flush-failed
+  same_at /dev/mapper/vol 800 /tmp/a.img
+  dmsetup suspend vol
+  dmsetup resume vol
+  put /dev/mapper/vol 800 /tmp/a.img
+  expect state "$(figure vol state)" rw
+}
+
+fill_filesystem() { # FOLDER: 60 files with a list of their sums
+  for n in $(seq 60); do
+    pattern "$n" $((n * 7 + 1)) >"$1/file$n"
+  done
+  (cd "$1" && md5sum file* >sums)
+}
+
+scenario_ext4_full_of_files_on_a_failing_disk() {
+  main=$(null_disk m 48) spare=$(null_disk s 16)
+  make_volume vol "$main" "$spare"
+  mkfs.ext4 -q -F /dev/mapper/vol
+  at=2500
+  while [ $at -lt 90000 ]; do
+    bad_blocks m $at $((at + 20))
+    at=$((at + 1700))
+  done
+  modprobe ext4
+  mount -t ext4 /dev/mapper/vol /mnt
+  fill_filesystem /mnt
+  sync
+  umount /mnt
+  e2fsck -f -n /dev/mapper/vol
+  [ "$(figure vol remapped_blocks)" -gt 0 ] || fail "no block was remapped"
+  dmsetup remove vol
+  start_volume vol "$main" "$spare"
+  mount -t ext4 /dev/mapper/vol /mnt
+  (cd /mnt && md5sum -c sums >/tmp/sums.log) || fail "$(grep -v OK /tmp/sums.log)"
+  umount /mnt
+}
