@@ -64,7 +64,7 @@ inline constexpr u32 kJournalRecords = 82;
 struct [[gnu::packed]] JournalBlock {
   BlockHeader header;
   u64 previous_sequence;  // 0 for the first of a set
-  u32 previous_crc;       // header.crc of that block
+  u32 previous_crc;       // of that block with crc, member, area and address zero
   u32 records;            // 0 in a slot that was only formatted (sequence 0)
   u64 open_generation;    // count of openings that wrote; a higher one outranks a lower one
   u64 membership;         // generation of the membership under which it was committed
@@ -77,8 +77,8 @@ static_assert(sizeof(JournalBlock) == kMetaBytes);
 // Lies within its first 512 bytes, the rest is zero: a power cut cannot tear it.
 struct [[gnu::packed]] CheckpointHeader {
   BlockHeader header;
-  u64 covered_sequence;  // newest journal sequence whose effect is inside
-  u32 covered_crc;       // header.crc of that journal block
+  u64 covered_sequence;  // newest journal sequence whose effect is inside, or that was cancelled
+  u32 covered_crc;       // as previous_crc, of the newest committed block up to there
   u32 state;             // 1 complete, 2 being written (body not to be trusted)
   u64 records;
   u64 body_blocks;

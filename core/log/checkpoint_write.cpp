@@ -2,6 +2,7 @@
 // Writing a checkpoint to all targets at once. A target that fails drops out, the others go on.
 #include <cstring>
 
+#include "core/base/bugs.h"
 #include "core/format/validate.h"
 #include "core/log/checkpoint.h"
 
@@ -12,7 +13,7 @@ u8 Checkpoints::older_area(Member member) const {
   const Area& second = area_[member][1];
   if (!first.is_verified) return 0;
   if (!second.is_verified) return 1;
-  return first.sequence < second.sequence ? 0 : 1;
+  return (first.sequence < second.sequence) != DMR_BUG(checkpoint_over_newest) ? 0 : 1;
 }
 
 u64 Checkpoints::room() const {
@@ -42,7 +43,7 @@ Task<Status> Checkpoints::write(FrameStack& frames, RecordSource& source, ChainP
   source.rewind();
   Status status = co_await write_headers(frames, format::kCheckpointWriting, ChainPoint{});
   if (status == Status::ok) status = co_await write_body(frames, source);
-  if (status == Status::ok) status = co_await flush(frames);
+  if (status == Status::ok && !DMR_BUG(checkpoint_header_first)) status = co_await flush(frames);
   if (status == Status::ok) {
     status = co_await write_headers(frames, format::kCheckpointComplete, covered);
   }

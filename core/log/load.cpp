@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // Opening a set: which devices belong to it, which checkpoint and which journal blocks make its
 // newest state, and whether a single further fault could hide any of it.
+#include "core/base/bugs.h"
 #include "core/format/validate.h"
 #include "core/log/store.h"
 
@@ -98,7 +99,7 @@ Status MetadataStore::accept_devices(const LoadRequest& request) {
     findings_.found(finding);
     return Status::wrong_member;
   }
-  if (is_missing && !request.allow_degraded) return Status::member_missing;
+  if (is_missing && !request.allow_degraded && !DMR_BUG(stale_member_alone)) return Status::member_missing;
   return context_.live().empty() ? Status::member_missing : Status::ok;
 }
 
@@ -174,6 +175,12 @@ Task<Status> MetadataStore::load_records(FrameStack& frames, RecordSink& sink) {
   status = co_await load_checkpoint(frames, sink, choice);
   if (status != Status::ok) co_return status;
   status = join_chain(choice);
+  if (DMR_BUG(damage_ignored) && status != Status::ok) {
+    head_ = checkpoints_.area(choice).covered;
+    attempted_ = head_.sequence;
+    (void)journal_.follow(ChainPoint{}, 0);
+    status = Status::ok;
+  }
   if (status != Status::ok) {
     (void)journal_.report(newest_block_.sequence, findings_);
     co_return status;

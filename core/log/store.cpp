@@ -2,6 +2,7 @@
 // Writing after load: the opening itself, commits, checkpoints, and members that leave.
 #include "core/log/store.h"
 
+#include "core/base/bugs.h"
 #include "core/log/membership.h"
 
 namespace dmr {
@@ -45,11 +46,15 @@ u32 MetadataStore::capacity() const {
 
 // The next block must not overwrite one that the older checkpoint still needs.
 bool MetadataStore::must_checkpoint() const {
-  return attempted_ + 1 > checkpoints_.older_covered().sequence + capacity();
+  const ChainPoint needed = DMR_BUG(journal_past_older) ? checkpoints_.newest_covered()
+                                                        : checkpoints_.older_covered();
+  return attempted_ + 1 > needed.sequence + capacity();
 }
 
 // A third of the journal since the newest checkpoint: the older one then leaves a third free.
 bool MetadataStore::should_checkpoint() const {
+  if (!is_writing_ || is_unknown_) return false;
+  if (DMR_BUG(journal_past_older)) return must_checkpoint();
   return is_exposed_ || must_checkpoint() ||
          attempted_ - checkpoints_.newest_covered().sequence >= capacity() / 3;
 }
@@ -98,7 +103,8 @@ Task<Status> MetadataStore::retire(FrameStack& frames, MemberSet bad) {
   const bool recorded = bad.empty() && !context_.live().empty();
   for (Member m = 1; m < context_.members(); ++m) {
     if (!retired.has(m)) continue;
-    if (recorded) tell(context_.host, EventKind::member_failed, m);
+    // Later the volume looks at the members after each of its calls, and tells.
+    if (recorded && !is_writing_) tell(context_.host, EventKind::member_failed, m);
     if (!recorded) context_.set_state(m, MemberState::live);
   }
   if (!recorded) co_return Status::io_error;
@@ -148,7 +154,8 @@ Task<Status> MetadataStore::begin_writing(FrameStack& frames, RecordSource& sour
     status = co_await record_membership(frames);
     if (status != Status::ok) co_return status;
   }
-  (void)co_await journal_.format_bad(frames, context_.live());  // one that stays bad costs a copy
+  status = co_await repair_slots(frames, source);
+  if (status != Status::ok) co_return status;
   for (Member m = 1; m < context_.members(); ++m) {
     if (findings_.damaged().has(m) && context_.live().has(m)) {
       tell(context_.host, EventKind::metadata_repaired, m);
@@ -157,6 +164,16 @@ Task<Status> MetadataStore::begin_writing(FrameStack& frames, RecordSource& sour
   needs_refresh_ = false;
   is_writing_ = true;
   co_return Status::ok;
+}
+
+// A slot that stays bad costs a copy later on. It must not be read again one day with a block in it
+// that nobody has seen now: the next sequence is passed over and covered.
+Task<Status> MetadataStore::repair_slots(FrameStack& frames, RecordSource& source) {
+  const Status formatted = co_await journal_.format_bad(frames, context_.live());
+  if (formatted == Status::ok) co_return formatted;
+  ++attempted_;
+  MemberSet none;
+  co_return co_await refresh(frames, source, none);
 }
 
 // Two checkpoints: afterwards no older block of any journal is needed, whichever of them is read.
@@ -189,10 +206,15 @@ Task<Status> MetadataStore::run_checkpoint(FrameStack& frames, RecordSource& sou
 
 Task<Status> MetadataStore::checkpoint(FrameStack& frames, RecordSource& source) {
   const Turn turn(is_taken_);
-  DMR_ASSERT(is_writing_ && !is_unknown_);
+  if (!is_writing_ || is_unknown_) co_return Status::read_only;
   if (frames.available() < kNestedBytes) co_return Status::again;
   MemberSet none;
-  co_return co_await run_checkpoint(frames, source, none);
+  Status status = co_await run_checkpoint(frames, source, none);
+  // The journal was full: only now does the older checkpoint free some of it.
+  if (status == Status::ok && must_checkpoint()) {
+    status = co_await run_checkpoint(frames, source, none);
+  }
+  co_return status;
 }
 
 Task<Status> MetadataStore::cancel(FrameStack& frames, RecordSource& source) {
@@ -200,6 +222,10 @@ Task<Status> MetadataStore::cancel(FrameStack& frames, RecordSource& source) {
   DMR_ASSERT(is_writing_ && is_unknown_);
   if (frames.available() < kNestedBytes) co_return Status::again;
   MemberSet none;
+  if (DMR_BUG(zombie_commit)) {
+    is_unknown_ = false;
+    co_return Status::ok;
+  }
   const Status status = co_await refresh(frames, source, none);
   if (status == Status::ok) is_unknown_ = false;
   co_return status;
@@ -208,7 +234,7 @@ Task<Status> MetadataStore::cancel(FrameStack& frames, RecordSource& source) {
 Task<Result<CommitResult>> MetadataStore::commit(FrameStack& frames, const format::Record* records,
                                                  u32 count) {
   const Turn turn(is_taken_);
-  DMR_ASSERT(is_writing_ && !is_unknown_);
+  if (!is_writing_ || is_unknown_) co_return Status::read_only;
   DMR_ASSERT(count > 0 && count <= format::kJournalRecords);
   if (frames.available() < kNestedBytes) co_return Status::again;
   if (must_checkpoint()) co_return Status::no_space;
@@ -230,6 +256,7 @@ Task<Result<CommitResult>> MetadataStore::commit(FrameStack& frames, const forma
 Task<Result<CommitResult>> MetadataStore::write_block(FrameStack& frames) {
   const MemberSet live = context_.live();
   DMR_ASSERT(!live.empty());
+  if (DMR_BUG(single_journal_copy)) co_return co_await write_once(frames, live);
   const bool is_alone = live.size() == 1;
   (void)co_await journal_.write_copies(frames, live, is_alone ? live : MemberSet{});
   MemberSet missing = live - journal_.written(0);
@@ -256,6 +283,18 @@ Task<Result<CommitResult>> MetadataStore::write_block(FrameStack& frames) {
   co_return is_twice ? CommitResult::durable : CommitResult::single;
 }
 
+// The deliberate bug: one copy, on the first live spare.
+Task<Result<CommitResult>> MetadataStore::write_once(FrameStack& frames, MemberSet live) {
+  MemberSet first;
+  for (Member m = kMaxSpares; m > 0; --m) {
+    if (!live.has(m)) continue;
+    first = MemberSet{};
+    first.add(m);
+  }
+  (void)co_await journal_.write_copies(frames, first, MemberSet{});
+  co_return journal_.written(0).empty() ? CommitResult::unknown : CommitResult::durable;
+}
+
 Task<Status> MetadataStore::set_member_state(FrameStack& frames, Member member,
                                              format::MemberState state) {
   const Turn turn(is_taken_);
@@ -274,7 +313,6 @@ Task<Status> MetadataStore::set_member_state(FrameStack& frames, Member member,
     co_return status;
   }
   if (before == MemberState::live) is_exposed_ = true;
-  if (state == MemberState::failed) tell(context_.host, EventKind::member_failed, member);
   co_return Status::ok;
 }
 

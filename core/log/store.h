@@ -56,12 +56,14 @@ class MetadataStore {
   Task<Status> begin_writing(FrameStack& frames, RecordSource& source);
 
   // Makes 1 to kJournalRecords records durable. An error (not a CommitResult) means that nothing
-  // was written: no_space when must_checkpoint(), again without frames. A member that refuses both
-  // of its copies is retired on the others first: look at state() afterwards.
+  // was written: no_space when must_checkpoint(), again without frames, read_only while an earlier
+  // commit is unknown. A member that refuses both of its copies is retired on the others first:
+  // look at state() afterwards (of each task), and tell.
   Task<Result<CommitResult>> commit(FrameStack& frames, const format::Record* records, u32 count);
 
-  // Writes what the source gives over the older checkpoint of each live spare. All that was
-  // committed must be published (in the source) before.
+  // Writes what the source gives over the older checkpoint of each live spare; afterwards the
+  // journal takes another block. All that was committed must be published (in the source) before.
+  // read_only while a commit is unknown.
   Task<Status> checkpoint(FrameStack& frames, RecordSource& source);
 
   // After an unknown commit, which must not be published: both checkpoints cover its sequence
@@ -127,10 +129,12 @@ class MetadataStore {
   void mark_missing(MemberSet& returning);
   Task<Status> record_opening(FrameStack& frames, MemberSet& returning);
   Task<Status> refresh(FrameStack& frames, RecordSource& source, MemberSet& returning);
+  Task<Status> repair_slots(FrameStack& frames, RecordSource& source);
   Task<Status> record_membership(FrameStack& frames);
   Task<Status> retire(FrameStack& frames, MemberSet bad);
   Task<Status> run_checkpoint(FrameStack& frames, RecordSource& source, MemberSet& returning);
   Task<Result<CommitResult>> write_block(FrameStack& frames);
+  Task<Result<CommitResult>> write_once(FrameStack& frames, MemberSet live);
 
   StoreContext context_;
   Superblocks superblocks_;
