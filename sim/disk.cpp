@@ -82,7 +82,8 @@ IoStatus SimDisk::write(u64 id, Sector sector, u32 sectors, const WriteData& wri
 }
 
 IoStatus SimDisk::discard(u64 id, Sector sector, u32 sectors) {
-  if (const IoStatus status = ails(IoOp::discard, sector, sectors); status != IoStatus::ok) return status;
+  const IoStatus status = ails(IoOp::discard, sector, sectors);
+  if (status != IoStatus::ok) return status;
   for (u32 i = 0; i < sectors; ++i) {
     if (world_.random().coin()) cache(sector + i, id, Data{});
   }

@@ -73,6 +73,7 @@ void Oracle::begin(Ticket& ticket) {
     State& state = states_[s];
     state.versions.push_back(Version{.value = zero ? 0 : make_token(Sector(s), ticket.write),
                                      .write = ticket.write,
+                                     .begun = ticket.begun,
                                      .low = ticket.begun,
                                      .read_low = ticket.begun,
                                      .discard = ticket.op == IoOp::discard});
@@ -205,13 +206,15 @@ void Oracle::end_flush(const Ticket& ticket, bool ok) {
     flush_error_untold_ = false;
     return;
   }
+  // Another flush was refused, and its answer is still on its way: nobody could know.
+  if (refusals_on_their_way_ > 0) flush_floor_ = std::max(flush_floor_, last_refusal_);
   std::vector<u32> left;
   for (const u32 at : unflushed_) {
     State& state = states_[at];
     bool open = false;
     for (Version& version : state.versions) {
       if (version.durable) continue;
-      const bool covered = version.high < ticket.begun && version.high > flush_floor_;
+      const bool covered = version.high < ticket.begun && version.begun > flush_floor_;
       if (covered && version.acknowledged) {
         version.durable = true;
       } else {

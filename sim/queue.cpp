@@ -118,6 +118,7 @@ void SimQueue::flush_done(Piece& piece) {
     finish(piece, true, Sector(0));
     return;
   }
+  volume_->note_flush_refused();
   oracle_.user_flush_refused();
   if (member == kMain) {
     finish(piece, false, Sector(0));
@@ -282,6 +283,10 @@ void SimQueue::finish(Piece& piece, bool ok, Sector bad) {
   if (t.op == IoOp::read) {
     oracle_.end_read(t, !user.failed, user.bad_sector, user.payload.tokens);
   } else if (t.op == IoOp::flush) {
+    // Flushes that the engine sent by itself count as well: each refusal is told once.
+    const u64 refusals = volume_->flush_refusals();
+    user.failed = user.failed || refusals > refusals_told_;
+    refusals_told_ = refusals;
     oracle_.end_flush(t, !user.failed);
   } else {
     oracle_.end_write(t, !user.failed);

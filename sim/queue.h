@@ -41,7 +41,10 @@ class SimQueue {
   SimQueue(const SimQueue&) = delete;
   SimQueue& operator=(const SimQueue&) = delete;
 
-  void attach(Volume* volume) { volume_ = volume; }
+  void attach(Volume* volume) {
+    volume_ = volume;
+    refusals_told_ = volume != nullptr ? volume->flush_refusals() : 0;
+  }
   // Fills the ticket's stamps and the tokens of a write.
   void start(UserRequest& request);
   [[nodiscard]] std::size_t in_flight() const { return jobs_.size(); }
@@ -77,6 +80,7 @@ class SimQueue {
   std::vector<std::unique_ptr<Job>> jobs_;
   u64 requests_ = 0;
   u64 slow_ = 0;
+  u64 refusals_told_ = 0;  // flushes that a member refused, as far as the clients know of them
 };
 
 }  // namespace dmr::sim

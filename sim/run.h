@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// One simulated life of a volume: clients at work, trouble as the profile says, the oracle watching.
-// The seed decides everything.
+// One simulated life of a volume: clients at work, trouble as the profile says, the oracle
+// watching. The seed decides everything.
 #pragma once
 
 #include <string>

@@ -155,8 +155,6 @@ Task<Status> Committer::flush_spares(FrameStack&, u32 members) {
       continue;
     }
     flush_failed_ |= 1U << io.member;
-    // Writes of others to this spare were acknowledged, too: their next FLUSH must not succeed.
-    state_.flush_refusals.fetch_add(1, std::memory_order_acq_rel);
     state_.tell(EventKind::flush_failed, io.member, Sector(0), 0, io.status);
     request_retire(io.member);
   }
@@ -281,6 +279,8 @@ void Committer::notice_member_states() {
     state_.member_state[m].store(static_cast<u8>(format::MemberState::failed),
                                  std::memory_order_release);
     state_.spares.set_open(m, false);
+    // It may have been a flush that it refused, with writes of users in its cache.
+    state_.flush_refusals.fetch_add(1, std::memory_order_acq_rel);
     state_.tell(EventKind::member_failed, m, Sector(0), 0);
   }
 }

@@ -18,6 +18,9 @@ ErrorClass VolumeState::observe(const DeviceIo& io) {
     if (io.member != kMain && (io.op == IoOp::write || io.op == IoOp::write_zeroes)) {
       flush[io.member].written.fetch_add(1, std::memory_order_release);
     }
+  } else if (io.op == IoOp::flush && !DMR_BUG(flush_error_swallowed)) {
+    // It may have lost writes of users that were acknowledged: their next FLUSH must not succeed.
+    flush_refusals.fetch_add(1, std::memory_order_acq_rel);
   }
   return error;
 }
