@@ -82,9 +82,9 @@ Status MetadataStore::describe_members(const FormatRequest& request) {
   auto& proof = StoreContext::as<format::Superblock>(context_.scratch(0));
   std::memcpy(&proof, &block, sizeof(proof));
   proof.own_member = 1;
-  format::seal(proof, context_.place(format::Kind::superblock, 1, 0,
-                                     context_.layout[1].superblock[0]),
-               1, 0);
+  format::seal(proof,
+               context_.place(format::Kind::superblock, 1, 0, context_.layout[1].superblock[0]), 1,
+               0);
   const bool good = static_cast<bool>(validate_superblock(proof, format::Access::read_write));
   return good ? Status::ok : Status::invalid;
 }

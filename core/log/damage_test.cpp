@@ -3,11 +3,11 @@
 // The set loads what it held or refuses, tells of it, and is clean after the next start.
 //
 // All bytes of one block of each kind on a single spare; of the other blocks, of slots that were
-// never used, with a second spare, and under a sanitizer: a sample. Checkpoint blocks behind the last that is in use hold nothing and are not
-// looked at by anybody.
-#include <gtest/gtest.h>
-
+// never used, with a second spare, and under a sanitizer: a sample. Checkpoint
+// blocks behind the last that is in use hold nothing and are not looked at by anybody.
 #include <algorithm>
+
+#include <gtest/gtest.h>
 
 #include "core/testing/store_bench.h"
 
@@ -179,8 +179,7 @@ TEST_P(Damage, PlaceOfTheNextJournalBlockIsPassedOverInSilence) {
     const auto& block = *reinterpret_cast<const format::JournalBlock*>(
         bench_.disks.bytes(1).data() + layout_.journal_slot(area, 13).value * kSectorBytes);
     EXPECT_EQ(block.header.sequence, 0U);
-    EXPECT_EQ(block.header.crc,
-              format::block_crc(format::bytes_of(block), format::Kind::journal));
+    EXPECT_EQ(block.header.crc, format::block_crc(format::bytes_of(block), format::Kind::journal));
   }
 }
 

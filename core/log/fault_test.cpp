@@ -18,8 +18,8 @@ using Fate = MemoryDisks::Fate;
 // Writes to this place fail; `is_stored` tells whether they arrive all the same.
 auto failing_writes(Member member, Sector begin, u64 sectors, bool is_stored = false) {
   return [=](const DeviceIo& io) {
-    const bool hit = io.op == IoOp::write && io.member == member &&
-                     io.sector < begin + sectors && begin < io.sector + io.sectors;
+    const bool hit = io.op == IoOp::write && io.member == member && io.sector < begin + sectors &&
+                     begin < io.sector + io.sectors;
     return Fate{hit ? IoStatus::medium : IoStatus::ok, is_stored};
   };
 }
@@ -306,7 +306,7 @@ TEST(Fault, CancelledCommitIsNeverReplayed) {
   }
 }
 
-// However it may have come there: a sequence that two openings used counts as the later one wrote it.
+// However it may have come there: a sequence that two openings used counts as the later wrote it.
 TEST(Fault, BlockOfAnEarlierOpeningDoesNotOutrankALaterOne) {
   StoreBench bench(2);
   ASSERT_EQ(bench.make(), Status::ok);

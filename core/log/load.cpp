@@ -99,7 +99,9 @@ Status MetadataStore::accept_devices(const LoadRequest& request) {
     findings_.found(finding);
     return Status::wrong_member;
   }
-  if (is_missing && !request.allow_degraded && !DMR_BUG(stale_member_alone)) return Status::member_missing;
+  if (is_missing && !request.allow_degraded && !DMR_BUG(stale_member_alone)) {
+    return Status::member_missing;
+  }
   return context_.live().empty() ? Status::member_missing : Status::ok;
 }
 

@@ -63,8 +63,7 @@ class Members : public ::testing::Test {
   template <class Change>
   void rewrite_superblocks(Member member, Change change) {
     for (u8 copy = 0; copy < kSuperblockCopies; ++copy) {
-      const Result<Sector> at =
-          SpareLayout::superblock_sector(bench_.disks.sectors(member), copy);
+      const Result<Sector> at = SpareLayout::superblock_sector(bench_.disks.sectors(member), copy);
       auto& block = *reinterpret_cast<format::Superblock*>(bench_.disks.bytes(member).data() +
                                                            at->value * kSectorBytes);
       change(block);

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // Power cuts: at every step of every transaction, with every subset of the sectors that were in
-// flight or in a volatile cache (a sample of the subsets where there are too many). What was acknowledged is there, what was not is there as a whole or not at all.
-#include <gtest/gtest.h>
-
+// flight or in a volatile cache (a sample of the subsets where there are too many). What was
+// acknowledged is there, what was not is there as a whole or not at all.
 #include <algorithm>
 #include <set>
+
+#include <gtest/gtest.h>
 
 #include "core/testing/store_bench.h"
 
@@ -15,7 +16,6 @@ using testing::LooseSector;
 using testing::MemoryDisks;
 using testing::Model;
 using testing::StoreBench;
-
 
 // Which of n loose sectors survive: all subsets of few, else none, all, each prefix, each alone,
 // each missing, and some at random.

@@ -46,8 +46,8 @@ u32 MetadataStore::capacity() const {
 
 // The next block must not overwrite one that the older checkpoint still needs.
 bool MetadataStore::must_checkpoint() const {
-  const ChainPoint needed = DMR_BUG(journal_past_older) ? checkpoints_.newest_covered()
-                                                        : checkpoints_.older_covered();
+  const ChainPoint needed =
+      DMR_BUG(journal_past_older) ? checkpoints_.newest_covered() : checkpoints_.older_covered();
   return attempted_ + 1 > needed.sequence + capacity();
 }
 
