@@ -106,8 +106,8 @@ void VolumeQueue::back_on_queue(Message& message) {
   auto& piece = *static_cast<Piece*>(message.context);
   const Request& request = piece.request;
   if (request.status != Status::ok) {
-    const bool inside = request.bad_sector >= piece.sector &&
-                        request.bad_sector < piece.sector + piece.sectors;
+    const bool inside =
+        request.bad_sector >= piece.sector && request.bad_sector < piece.sector + piece.sectors;
     piece.queue->fail(*piece.owner, inside ? request.bad_sector : piece.sector,
                       request_errno_of(request.status));
   }
@@ -122,6 +122,7 @@ void VolumeQueue::on_flush_done(Piece& piece) {
     return;
   }
   piece.status = io_status_of(piece.op.error);
+  volume_.note_flush_refused();
   fail(*piece.owner, Sector{}, EIO);
   // The engine knows before the caller does.
   piece.message = {.next = nullptr, .run = &VolumeQueue::report_flush, .context = &piece};

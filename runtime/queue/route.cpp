@@ -37,7 +37,8 @@ void VolumeQueue::route_first(std::span<QueueRequest* const> batch) {
   }
   for (QueueRequest* request : batch) {
     State& state = state_of(*request);
-    if (state.left == 0 && state.pieces != 0) [[likely]] continue;
+    if (state.left == 0 && state.pieces != 0) [[likely]]
+      continue;
     if (route_rest(*request)) {
       finish_if_done(*request);
     } else {
@@ -54,8 +55,8 @@ bool VolumeQueue::route_rest(QueueRequest& request) {
     enter_section();
     const u32 slot = volume_.epoch_slot(state.next);
     shared_->epochs.enter(slot);
-    const Route route = volume_.route(state.next, std::min(state.left, kMaxRequestSectors),
-                                      is_write(request.op));
+    const Route route =
+        volume_.route(state.next, std::min(state.left, kMaxRequestSectors), is_write(request.op));
     place(request, route, slot);
   }
   return true;
@@ -93,9 +94,8 @@ void VolumeQueue::start_device(Piece& piece, const Route& route, u32 slot) {
   op.fua = request.fua && is_write(request.op);
   op.offset = route.sector.value * kSectorBytes;
   op.length = u64{piece.sectors} * kSectorBytes;
-  op.data = request.data == nullptr
-                ? nullptr
-                : request.data + (piece.sector - request.sector) * kSectorBytes;
+  op.data = request.data == nullptr ? nullptr
+                                    : request.data + (piece.sector - request.sector) * kSectorBytes;
   devices_->start(op);
 }
 
@@ -114,18 +114,18 @@ bool VolumeQueue::start_flush(QueueRequest& request) {
     op.offset = 0;
     op.length = 0;
     op.data = nullptr;
-      devices_->start(op);
+    devices_->start(op);
   }
   return true;
 }
 
 // Requests that waited for pieces, in their order.
 void VolumeQueue::resume_stalled() {
-  if (stalled_.empty()) [[likely]] return;
+  if (stalled_.empty()) [[likely]]
+    return;
   now_ns_ = monotonic_ns();
   while (QueueRequest* request = stalled_.front()) {
-    const bool all =
-        request->op == IoOp::flush ? start_flush(*request) : route_rest(*request);
+    const bool all = request->op == IoOp::flush ? start_flush(*request) : route_rest(*request);
     if (!all) return;
     [[maybe_unused]] QueueRequest* first = stalled_.pop_front();
     finish_if_done(*request);
@@ -135,7 +135,8 @@ void VolumeQueue::resume_stalled() {
 void VolumeQueue::leave_epoch(u32 slot) {
   enter_section();
   shared_->epochs.leave(slot);
-  if (!volume_.drain_pending(slot)) [[likely]] return;
+  if (!volume_.drain_pending(slot)) [[likely]]
+    return;
   if (drain_posted_.exchange(true, std::memory_order_acq_rel)) return;
   drain_message_ = {.next = nullptr, .run = &VolumeQueue::run_check_drains, .context = this};
   owner_.post(drain_message_);

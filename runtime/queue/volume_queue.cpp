@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// The cycle of a queue: begin what was submitted, give the ring one submission, take what came back,
-// tell the export.
+// The cycle of a queue: begin what was submitted, give the ring one submission, take what came
+// back, tell the export.
 #include "runtime/queue/volume_queue.h"
 
 #include <cerrno>
@@ -160,8 +160,16 @@ void VolumeQueue::start_backlog() {
 void VolumeQueue::finish_if_done(QueueRequest& request) {
   const State& state = state_of(request);
   if (state.pieces != 0 || state.left != 0) return;
+  if (request.op == IoOp::flush) tell_refusals(request);
   if (request.error != 0) request.bad_sector = state.bad;
   finished_.push_back(request);
+}
+
+// A flush that any member refused, for whomever, may have cost this queue's client data, too.
+void VolumeQueue::tell_refusals(QueueRequest& request) {
+  const u64 refusals = volume_.flush_refusals();
+  if (refusals != refusals_told_ && request.error == 0) fail(request, Sector{}, EIO);
+  refusals_told_ = refusals;
 }
 
 unsigned VolumeQueue::deliver() {
@@ -190,9 +198,15 @@ void VolumeQueue::count_finished(const QueueRequest& request) {
       statistics.writes.add(1);
       if (good) statistics.write_bytes.add(bytes);
       break;
-    case IoOp::flush: statistics.flushes.add(1); break;
-    case IoOp::discard: statistics.discards.add(1); break;
-    case IoOp::write_zeroes: statistics.write_zeroes.add(1); break;
+    case IoOp::flush:
+      statistics.flushes.add(1);
+      break;
+    case IoOp::discard:
+      statistics.discards.add(1);
+      break;
+    case IoOp::write_zeroes:
+      statistics.write_zeroes.add(1);
+      break;
   }
 }
 

@@ -83,7 +83,8 @@ class VolumeQueue final : public Queue {
   };
   static_assert(sizeof(State) <= sizeof(QueueRequest::internal));
 
-  explicit VolumeQueue(QueueOwner& owner) : owner_(owner), volume_(owner.engine()) {}
+  explicit VolumeQueue(QueueOwner& owner)
+      : owner_(owner), volume_(owner.engine()), refusals_told_(volume_.flush_refusals()) {}
   static State& state_of(QueueRequest& request);
 
   // volume_queue.cpp: the cycle
@@ -93,6 +94,7 @@ class VolumeQueue final : public Queue {
   unsigned deliver();
   unsigned go_on(bool run_devices);
   void finish_if_done(QueueRequest& request);
+  void tell_refusals(QueueRequest& request);
   void count_finished(const QueueRequest& request);
   void enter_section();
   void leave_section();
@@ -124,6 +126,7 @@ class VolumeQueue final : public Queue {
 
   QueueOwner& owner_;
   Volume& volume_;
+  u64 refusals_told_;  // refused flushes that this queue's client has heard of
   std::unique_ptr<DeviceQueue> devices_;
   std::unique_ptr<QueueShared> shared_;
   std::unique_ptr<std::array<Piece, kMaxPieces>> pieces_;

@@ -2,12 +2,12 @@
 // The hot path: batches, limits, no allocation, and moves of data under load.
 #include "runtime/queue/volume_queue.h"
 
-#include <gtest/gtest.h>
-
 #include <atomic>
 #include <cerrno>
 #include <random>
 #include <thread>
+
+#include <gtest/gtest.h>
 
 #include "runtime/testing/allocation_count.h"
 #include "runtime/testing/volume_fixture.h"
@@ -218,7 +218,8 @@ TEST_F(VolumeQueueTest, DataFollowsItsBlockWhileItIsMovedUnderLoad) {
   std::thread odd(work, 1);
   std::mt19937_64 random(7);
   for (unsigned i = 0; i < 1000; ++i) {
-    const SectorRange range{.begin = Sector(random() % 240 * 8), .sectors = 8 * (1 + random() % 15)};
+    const SectorRange range{.begin = Sector(random() % 240 * 8),
+                            .sectors = 8 * (1 + random() % 15)};
     const auto kind = random() % 2 == 0 ? CommandKind::mark : CommandKind::forget;
     const Status status = volume->command(kind, {range}).status;
     // Main may refuse what is to come home.

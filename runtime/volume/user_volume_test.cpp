@@ -2,9 +2,9 @@
 // Real volumes over files: what a user's program sees of them.
 #include "runtime/volume/user_volume.h"
 
-#include <gtest/gtest.h>
-
 #include <cerrno>
+
+#include <gtest/gtest.h>
 
 #include "runtime/testing/volume_fixture.h"
 
@@ -85,8 +85,10 @@ TEST_F(UserVolumeTest, UnreadableSectorIsLostPreciselyUntilItIsWritten) {
   make();
   Client client(*volume);
   ASSERT_EQ(client.fill(Sector(800), 16, 0x44).error, 0);
-  ASSERT_TRUE(faulty(*volume, kMain).control(
-      {{"add", {{{"sector", 805}, {"count", 1}, {"on", "read"}, {"error", "ENODATA"}}}}}));
+  ASSERT_TRUE(
+      faulty(*volume, kMain)
+          .control(
+              {{"add", {{{"sector", 805}, {"count", 1}, {"on", "read"}, {"error", "ENODATA"}}}}}));
   const Answer answer = client.read(Sector(800), 16, *std::make_unique<Buffer>(16 * 512));
   EXPECT_EQ(answer.error, EIO);
   EXPECT_EQ(answer.bad, Sector(805));
@@ -104,8 +106,8 @@ TEST_F(UserVolumeTest, ExhaustedSpareIsNoSpace) {
   Client client(*volume);
   ASSERT_EQ(client.fill(Sector(0), 8, 1).error, 0);
   // A wide field of refused writes, with good sectors elsewhere for the probe.
-  ASSERT_TRUE(faulty(*volume, kMain).control(
-      {{"add", {{{"sector", 32768}, {"count", 65536}, {"on", "write"}}}}}));
+  ASSERT_TRUE(faulty(*volume, kMain)
+                  .control({{"add", {{{"sector", 32768}, {"count", 65536}, {"on", "write"}}}}}));
   int error = 0;
   for (u64 sector = 32768; sector < 32768 + 65536 && error == 0; sector += 64) {
     ASSERT_EQ(client.fill(Sector(sector % 1024), 8, 2).error, 0);
@@ -127,6 +129,19 @@ TEST_F(UserVolumeTest, SpareThatRefusesAFlushFailsItAndIsRetired) {
     seen |= entry.event.kind == EventKind::flush_failed && entry.event.member == 1;
   }
   EXPECT_TRUE(seen);
+}
+
+TEST_F(UserVolumeTest, EveryClientHearsOfARefusedFlushOnce) {
+  make({{"ranges", {{{"sector", 96}, {"count", 8}, {"on", "write"}}}}});
+  Client first(*volume);
+  Client second(*volume);
+  ASSERT_EQ(first.fill(Sector(96), 8, 1).error, 0);
+  ASSERT_EQ(second.fill(Sector(96), 8, 2).error, 0);  // acknowledged, not yet flushed
+  ASSERT_TRUE(faulty(*volume, 1).control({{"flush_error", "EIO"}}));
+  EXPECT_EQ(first.flush().error, EIO);
+  EXPECT_EQ(second.flush().error, EIO);  // its data lay on the same spare
+  EXPECT_EQ(second.flush().error, 0);    // the spare is retired, and both have been told
+  EXPECT_EQ(first.flush().error, 0);
 }
 
 TEST_F(UserVolumeTest, FlushThatMainRefusesIsAnError) {
