@@ -18,6 +18,8 @@ target_compile_options(dmr_warnings INTERFACE -Wall -Wextra -Wconversion -Wshado
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)
   # GCC bug 105651: std::string's operator+ is said to overlap itself.
   target_compile_options(dmr_warnings INTERFACE -Wno-restrict)
+  # At -O0 it takes a coroutine's own operator delete for a mismatch of its operator new.
+  target_compile_options(dmr_warnings INTERFACE -Wno-mismatched-new-delete)
 endif()
 # Includes are rooted at the repository ("core/base/types.h"), generated ones at "generated/".
 target_include_directories(dmr_warnings INTERFACE "${PROJECT_SOURCE_DIR}" "${PROJECT_BINARY_DIR}")
