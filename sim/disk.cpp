@@ -18,10 +18,9 @@ IoStatus SimDisk::ails(IoOp op, Sector sector, u32 sectors) {
   fail_next_ = IoStatus::ok;
   ++counters_.device_errors;
   if (watcher_ == nullptr) return status;
-  if (status == IoStatus::medium && op != IoOp::flush) {
+  watcher_->device_error(name_, op, status, sector, sectors);
+  if (forced && status != IoStatus::transport && op != IoOp::flush) {
     watcher_->media_error(name_, sector, op, newest(sector));
-  } else {
-    watcher_->device_error(name_, op, status, sector, sectors);
   }
   return status;
 }

@@ -50,7 +50,9 @@ SimHost::Running* SimHost::find(u64 id) {
 
 IoStatus SimHost::on_disk(DeviceIo& io, u64 id, u64 sent) {
   SimDisk& disk = *disks_[io.member];
-  if (id == troubles.io_fails_at) disk.fail_next(troubles.io_status);
+  const bool fails = troubles.io_fails_at != 0 && id >= troubles.io_fails_at &&
+                     id - troubles.io_fails_at < troubles.io_fails_count;
+  if (fails) disk.fail_next(troubles.io_status);
   const auto write_data = [&io](u32 i) {
     std::array<std::byte, kSectorBytes> bytes{};
     if (io.op == IoOp::write && io.buffer != nullptr) {

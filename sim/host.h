@@ -30,6 +30,7 @@ struct HostTroubles {
   u32 page_refused_of_1000 = 0;  // index pages that never come
   u64 memory_fails_at = 0;       // the n-th allocation finds no memory; 0: none
   u64 io_fails_at = 0;           // the n-th I/O fails with this status; 0: none
+  u64 io_fails_count = 1;        // ... and so many in all, in the order of their sending
   IoStatus io_status = IoStatus::transport;
 };
 

@@ -48,7 +48,7 @@ Machine::~Machine() {
 bool Machine::run_until(const std::function<bool()>& done, const char* what) {
   const u64 limit = world.now_ns() + kPatience_ns;
   while (!done()) {
-    if (oracle.broken()) return false;
+    if (oracle.broken() || stopped()) return false;
     if (!world.step()) {
       oracle.fail(Rule::nothing_hangs,
                   fmt::format("{} waits for something that never comes", what));
@@ -214,26 +214,25 @@ void Machine::power_cut(const Chooser* choose) {
 }
 
 Status Machine::run_command(CommandKind kind, std::span<const SectorRange> ranges) {
-  bool ended = false;
-  Command command;
-  command.kind = kind;
-  command.ranges = ranges;
-  command.context = &ended;
-  command.done = [](Command& done) { *static_cast<bool*>(done.context) = true; };
+  command_ended_ = false;
+  command_ = Command{};
+  command_.kind = kind;
+  command_.ranges = ranges;
+  command_.context = &command_ended_;
+  command_.done = [](Command& done) { *static_cast<bool*>(done.context) = true; };
   if (kind == CommandKind::mark) {
     for (const SectorRange& range : ranges) oracle.mark(range.begin, range.sectors);
   }
-  host.post([this, &command] { volume_->command(command); });
-  if (!run_until([&] { return ended; }, "a command")) return Status::timed_out;
-  return command.status;
+  host.post([this] { volume_->command(command_); });
+  if (!run_until([this] { return command_ended_; }, "a command")) return Status::timed_out;
+  return command_.status;
 }
 
 void Machine::request(UserRequest& request) {
-  bool ended = false;
-  request.done = [&ended](UserRequest&) { ended = true; };
+  const auto ended = std::make_shared<bool>(false);
+  request.done = [ended](UserRequest&) { *ended = true; };
   queue.start(request);
-  (void)run_until([&] { return ended; }, "a request");
-  request.done = nullptr;
+  (void)run_until([&] { return *ended; }, "a request");
 }
 
 bool Machine::drain() {

@@ -56,6 +56,9 @@ class Machine final : private Engine, private FindingSink, private VolumeView {
 
   // Steps the world until `done` or the patience ends; false then, and the oracle knows.
   bool run_until(const std::function<bool()>& done, const char* what);
+  // Waits end without an answer, and without blame, after so many more events; 0: never.
+  void stop_after(u64 events) { stop_at_ = events == 0 ? 0 : world.events_run() + events; }
+  [[nodiscard]] bool stopped() const { return stop_at_ != 0 && world.events_run() >= stop_at_; }
   // Waits for all requests.
   bool drain();
   // Reads every sector; the oracle compares.
@@ -101,6 +104,9 @@ class Machine final : private Engine, private FindingSink, private VolumeView {
   std::unique_ptr<std::byte[]> memory_;  // of the volume, which may end without its destructor
   Volume* volume_ = nullptr;
   bool open_ended_ = false;
+  u64 stop_at_ = 0;
+  bool command_ended_ = false;
+  Command command_;  // here, so that a stop leaves it where the engine knows it
   std::vector<Finding> findings_;
   MachineCounters counters_;
 };
