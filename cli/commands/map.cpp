@@ -154,7 +154,7 @@ Expected<Exit> map(const Options& options) {
   if (!read) return std::unexpected(read.error());
   if (options.json) {
     Json list = Json::array();
-    for (const json& run : runs) list.push_back(Json::parse(run.dump()));
+    for (const json& run : runs) list.push_back(Json(run));
     print_json({{"name", options.name},
                 {"volume_sectors", status->at("volume_sectors").get<u64>()},
                 {"block_sectors", status->at("block_sectors").get<u64>()},

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // `dm-remap start`: finds the members of a volume and serves it, in the background by default.
+#include <cstdio>
+#include <filesystem>
 #include <memory>
 #include <optional>
 #include <string>
+#include <system_error>
 #include <vector>
 
 #include <fmt/format.h>
@@ -31,7 +34,7 @@ constexpr CommandText kText{
         "that works. The members are looked for where they were last seen, then on all disks.",
     .examples = "  dm-remap start tank\n"
                 "  mount \"$(dm-remap start tank)\" /mnt\n"
-                "  dm-remap start tank --export nbd && nbdinfo nbd+unix:///tank?socket=...\n"
+                "  nbdinfo \"nbd+unix:///?socket=$(dm-remap start tank --export nbd)\"\n"
                 "  dm-remap start --main disk.img --spare a.img --read-only"};
 
 struct Options {
@@ -88,14 +91,19 @@ Expected<Exit> start(const Options& options) {
     if (!parent) return std::unexpected(parent.error());
     if (*parent) return **parent;
   }
-  return serve(serving, [&](const std::string& path) {
+  const std::string log = runtime::runtime_file(name, ".log");
+  const auto outcome = serve(serving, [&](const std::string& path) {
     if (!options.wanted.degraded && !options.read_only) remember(*located);
     const std::string text = ready_text(options, name, path);
-    if (!options.foreground) return background.ready(text, runtime::runtime_file(name, ".log"));
+    if (!options.foreground) return background.ready(text, log);
     fmt::print("{}", text);
     std::fflush(stdout);
     return true;
   });
+  std::error_code ignored;  // it is not there when the journal took the lines
+  const bool nothing_said = std::filesystem::file_size(log, ignored) == 0;
+  if (outcome && nothing_said) std::filesystem::remove(log, ignored);
+  return outcome;
 }
 
 }  // namespace

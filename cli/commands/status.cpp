@@ -130,10 +130,10 @@ void print_inside(const json& status) {
                             counted(number(status, "relocated_blocks"), "block", "blocks"),
                             grouped(number(status, "returned_blocks")),
                             grouped(number(status, "held_requests"))));
-  line("Log", fmt::format("{} ({} records, {} flushes), {}",
+  line("Log", fmt::format("{} ({}, {}), {}",
                           counted(number(status, "commits"), "commit", "commits"),
-                          grouped(number(status, "commit_records")),
-                          grouped(number(status, "commit_flushes")),
+                          counted(number(status, "commit_records"), "record", "records"),
+                          counted(number(status, "commit_flushes"), "flush", "flushes"),
                           counted(number(status, "checkpoints"), "checkpoint", "checkpoints")));
   line("Path", fmt::format("{} pieces went straight to a device, {} through the engine",
                            grouped(number(io, "fast_pieces")), grouped(number(io, "slow_pieces"))));
@@ -154,7 +154,7 @@ Json with_diagnosis(const json& status, const Diagnosis& diagnosis) {
               {"health", text_of(diagnosis.health)},
               {"reasons", diagnosis.reasons},
               {"advice", diagnosis.advice}};
-  for (const auto& [key, value] : status.items()) report[key] = Json::parse(value.dump());
+  for (const auto& [key, value] : status.items()) report[key] = Json(value);
   return report;
 }
 

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // `dm-remap stop`: ends the server of a volume cleanly and waits until it has ended.
 #include <poll.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
-#include <chrono>
 #include <memory>
 #include <string>
 
@@ -12,11 +13,10 @@
 #include "cli/commands/commands.h"
 #include "cli/device/sysfs.h"
 #include "runtime/control/paths.h"
+#include "runtime/device/file_descriptor.h"
 
 namespace dmr::cli {
 namespace {
-
-using Clock = std::chrono::steady_clock;
 
 constexpr CommandText kText{
     .name = "stop",
@@ -27,8 +27,6 @@ constexpr CommandText kText{
         "Unmount what is on the volume first: a mounted loop device is refused. Returns when the\n"
         "server has ended, so that the devices are free.",
     .examples = "  umount /mnt && dm-remap stop tank"};
-
-constexpr int kPollMilliseconds = 20;
 
 struct Options {
   std::string name;
@@ -61,16 +59,17 @@ Expected<Exit> stop(const Options& options) {
                                  "it out from under the file system", options.name, target));
     }
   }
-  const auto process = session->stop();
-  if (!process) return std::unexpected(process.error());
-  const Clock::time_point deadline = Clock::now() + std::chrono::seconds(options.timeout_s);
-  while (runtime::NameLock::holder(options.name) == *process) {
-    if (Clock::now() >= deadline) {
-      return failed(fmt::format("the server of `{}` (process {}) has not ended after {} s; it "
-                                "finishes requests that its devices hold back", options.name,
-                                *process, options.timeout_s));
-    }
-    poll(nullptr, 0, kPollMilliseconds);
+  // A handle to the process, not its number: that may be given to another before we look.
+  const int holder = runtime::NameLock::holder(options.name);
+  const runtime::FileDescriptor process(static_cast<int>(syscall(SYS_pidfd_open, holder, 0)));
+  const auto asked = session->stop();
+  if (!asked) return std::unexpected(asked.error());
+  const int timeout_ms = static_cast<int>(options.timeout_s) * 1000;
+  pollfd ended{.fd = process.get(), .events = POLLIN, .revents = 0};
+  if (process.valid() && poll(&ended, 1, timeout_ms) == 0) {
+    return failed(fmt::format("the server of `{}` (process {}) has not ended after {} s; it "
+                              "finishes requests that its devices hold back", options.name, holder,
+                              options.timeout_s));
   }
   return Exit::ok;
 }

@@ -4,6 +4,9 @@
 
 #include <unistd.h>
 
+#include <cerrno>
+#include <cstring>
+
 #include <fmt/format.h>
 
 #include "exports/fuse/export.h"
@@ -91,6 +94,9 @@ class FuseExport final : public RunningExport {
 // With a loop device where that can be had: only it can be mounted.
 Expected<std::unique_ptr<RunningExport>> start_fuse(runtime::UserVolume& volume,
                                                     const std::string& name) {
+  if (access("/dev/fuse", R_OK | W_OK) != 0) {
+    return failed(fmt::format("FUSE cannot be used: /dev/fuse: {}", std::strerror(errno)));
+  }
   if (geteuid() != 0) return FuseExport::start(volume, name, false);
   auto with_device = FuseExport::start(volume, name, true);
   if (with_device) return with_device;

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""docs/json.md and the program name the same keys."""
+
+import json
+import pathlib
+import re
+import unittest
+
+import metadata
+from harness import MIB
+from running import RunningTest
+
+PAGE = pathlib.Path(__file__).parents[2] / "docs" / "json.md"
+POOLS = ("health_records", "io_contexts", "work_items", "buffers")
+
+
+def documented():
+    """{command: set of key paths}, from the tables of the page."""
+    sections = {}
+    for section in re.split(r"(?m)^## ", PAGE.read_text())[1:]:
+        title, body = section.split("\n", 1)
+        keys = {key for row in re.findall(r"(?m)^\| (`.+?) \|", body)
+                for key in re.findall(r"`([^`]+)`", row)}
+        for command in title.split(", "):
+            sections[command] = keys
+    return sections
+
+
+def paths(value, prefix=""):
+    """All key paths in a JSON value; the inside of records is told in words."""
+    if isinstance(value, list):
+        return set().union(*(paths(item, prefix + "[]") for item in value)) if value else set()
+    if not isinstance(value, dict):
+        return set()
+    found = set()
+    for key, inner in value.items():
+        path = f"{prefix}.{key}" if prefix else key
+        found.add(path)
+        if key != "records":
+            found |= paths(inner, path)
+    return found
+
+
+class Json(RunningTest):
+    def setUp(self):
+        super().setUp()
+        self.documented = documented()
+
+    def compare(self, command, value, absent=()):
+        """`absent`: documented keys that this one output has no reason to hold."""
+        shown = set()
+        for path in paths(value):
+            for pool in POOLS:
+                path = path.replace(f"pools.{pool}.", "pools.*.")
+            shown.add(path)
+        parents = {path.split(".")[0].rstrip("[]") for path in shown} | {
+            "superblocks[].members", "members[].errors"}
+        self.assertEqual(shown - self.documented[command] - parents, set(), "not documented")
+        self.assertEqual(self.documented[command] - shown - set(absent), set(), "not shown")
+
+    def test_commands_on_a_stopped_volume(self):
+        main, spare = self.disk("main.img", 16 * MIB), self.disk("spare.img", 4 * MIB)
+        self.compare("create", self.succeed("create", "tank", "--main", main, "--spare", spare,
+                                            "--json").json)
+        self.compare("list", self.succeed("list", "--json").json)
+        self.succeed("start", "tank", "--export", "nbd")
+        self.succeed("mark", "tank", "80")
+        self.stop()
+        self.compare("dump", self.succeed("dump", "--json", spare).json)
+        first = self.succeed("dump", "--json", spare).json["superblocks"][0]["sector"]
+        metadata.flip(spare, first)
+        self.compare("check", self.run_program("check", "--json", spare).json)
+
+    def test_commands_on_a_running_volume(self):
+        self.make_volume()
+        self.compare("start", self.succeed("start", "tank", "--export", "nbd", "--tcp", "20810",
+                                           "--json").json)
+        self.compare("mark", self.succeed("mark", "tank", "80", "--json").json)
+        self.compare("status", self.succeed("status", "tank", "--json").json)
+        self.compare("map", self.succeed("map", "tank", "--json").json, absent={"runs[].lost"})
+        self.compare("export", self.succeed("export", "tank", "--badblocks", "--json").json)
+        self.compare("forget", self.succeed("forget", "tank", "80", "--json").json)
+        for line in self.succeed("events", "tank", "--json").out.splitlines():
+            self.compare("events", json.loads(line))
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A volume that runs, over NBD: that needs neither root nor a kernel module."""
+
+import contextlib
+import os
+import signal
+import subprocess
+
+import nbd
+
+from harness import PROGRAM, SECTOR, CliTest
+
+
+class RunningTest(CliTest):
+    def start(self, name="tank", *options):
+        """Starts in the background; returns the socket's path."""
+        result = self.succeed("start", name, "--export", "nbd", *options)
+        path = result.out.strip()
+        self.assertTrue(os.path.exists(path), result.out)
+        return path
+
+    def stop(self, name="tank"):
+        self.succeed("stop", name)
+
+    def map(self, name="tank"):
+        return self.succeed("map", name, "--json").json["runs"]
+
+    def status(self, name="tank"):
+        return self.succeed("status", name, "--json").json
+
+    def start_in_foreground(self, *arguments):
+        """A server that is our child; its first line of output says that it is ready."""
+        process = subprocess.Popen(
+            [PROGRAM, "start", *arguments, "--export", "nbd", "--foreground"],
+            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=self.environment,
+            cwd=self.folder)
+        self.addCleanup(self.end, process)
+        self.assertTrue(process.stdout.readline(), "the server did not get ready")
+        return process
+
+    @staticmethod
+    def end(process):
+        if process.poll() is None:
+            process.send_signal(signal.SIGKILL)
+        process.communicate()
+
+
+@contextlib.contextmanager
+def connected(path):
+    client = nbd.NBD()
+    client.connect_unix(path)
+    try:
+        yield client
+    finally:
+        client.shutdown()
+
+
+def write_sectors(path, sector, data):
+    with connected(path) as client:
+        client.pwrite(data, sector * SECTOR, nbd.CMD_FLAG_FUA)
+
+
+def read_sectors(path, sector, count):
+    with connected(path) as client:
+        return bytes(client.pread(count * SECTOR, sector * SECTOR))
