@@ -2,6 +2,7 @@
 // See serve.h.
 #include "cli/server/serve.h"
 
+#include <chrono>
 #include <memory>
 #include <vector>
 
@@ -16,6 +17,9 @@
 namespace dmr::cli {
 namespace {
 
+// With devices that a killed server's rings still hold.
+constexpr std::chrono::milliseconds kPatience{3'000};
+
 struct Opened {
   DevicePtr main;
   std::vector<DevicePtr> spares;
@@ -23,7 +27,8 @@ struct Opened {
 
 Expected<Opened> open_devices(const ServeOptions& options) {
   const runtime::DeviceOptions how{.read_only = options.read_only,
-                                   .allow_buffered = options.allow_buffered};
+                                   .allow_buffered = options.allow_buffered,
+                                   .patience = kPatience};
   Opened opened;
   auto main = open_member("main", options.members.main, how);
   if (!main) return std::unexpected(main.error());

@@ -11,6 +11,7 @@
 
 #include <cerrno>
 #include <fcntl.h>
+#include <thread>
 
 #include <fmt/format.h>
 
@@ -40,6 +41,25 @@ u32 direct_alignment(const std::string& path) {
 #endif
   return kSectorBytes;
 }
+
+// For a device that is in use: whether to try again, after a pause.
+class Attempts {
+ public:
+  explicit Attempts(std::chrono::milliseconds patience) : end_(Clock::now() + patience) {}
+  // Keeps errno.
+  [[nodiscard]] bool another() const {
+    const int error = errno;
+    const bool more = Clock::now() < end_;
+    if (more) std::this_thread::sleep_for(kPause);
+    errno = error;
+    return more;
+  }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  static constexpr std::chrono::milliseconds kPause{10};
+  const Clock::time_point end_;
+};
 
 }  // namespace
 
@@ -80,7 +100,10 @@ Expected<void> Device::open_path(const DeviceOptions& options) {
   // O_EXCL without O_CREAT claims a block device, against mounts and other claimers.
   const int exclusive = block_device_ && options.exclusive ? O_EXCL : 0;
   const int flags = access | exclusive | O_CLOEXEC | O_NOCTTY;
-  fd_ = FileDescriptor(::open(path_.c_str(), flags | O_DIRECT));
+  Attempts attempts(options.patience);
+  do {
+    fd_ = FileDescriptor(::open(path_.c_str(), flags | O_DIRECT));
+  } while (!fd_.valid() && errno == EBUSY && attempts.another());
   if (!fd_.valid() && errno == EINVAL) {
     if (!options.allow_buffered) {
       return fail(
@@ -109,7 +132,10 @@ Expected<void> Device::open_path(const DeviceOptions& options) {
 Expected<void> Device::lock(const DeviceOptions& options) const {
   if (!options.exclusive || block_device_) return {};
   // flock, not fcntl: it belongs to the open file, so a second opening in this process fails too.
-  if (::flock(fd_.get(), LOCK_EX | LOCK_NB) == 0) return {};
+  Attempts attempts(options.patience);
+  do {
+    if (::flock(fd_.get(), LOCK_EX | LOCK_NB) == 0) return {};
+  } while (errno == EWOULDBLOCK && attempts.another());
   if (errno == EWOULDBLOCK) {
     return fail(path_ + ": is in use (locked by another program)", kExitRefused);
   }

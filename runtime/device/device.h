@@ -3,6 +3,7 @@
 // I/O, with decorators over it where a test or the demo asks for them.
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <memory>
 #include <span>
@@ -25,6 +26,9 @@ struct DeviceOptions {
   bool read_only = false;
   bool exclusive = true;        // false: only to look (list, dump); nothing is locked
   bool allow_buffered = false;  // take files whose file system has no direct I/O
+  // How long to wait for a device in use: the kernel takes down the rings of a killed server, and
+  // with them its claims, a moment after the process has ended.
+  std::chrono::milliseconds patience{0};
   OddSize odd_size = OddSize::refuse;
 };
 

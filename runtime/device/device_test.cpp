@@ -6,6 +6,7 @@
 
 #include <cstring>
 #include <fstream>
+#include <future>
 
 #include "runtime/testing/temp_folder.h"
 #include "runtime/testing/volume_fixture.h"
@@ -68,6 +69,24 @@ TEST(Device, SecondOpeningIsBusyUntilTheFirstHasGone) {
   EXPECT_TRUE(Device::open(path, look));
   first->reset();
   EXPECT_TRUE(Device::open(path, kPlain));
+}
+
+TEST(Device, OpeningWithPatienceWaitsForTheFirstToGo) {
+  const TempFolder folder;
+  const std::string path = folder.file("disk", 1 << 20);
+  auto first = Device::open(path, kPlain);
+  ASSERT_TRUE(first);
+  DeviceOptions patient = kPlain;
+  patient.patience = std::chrono::minutes(1);
+  std::promise<void> begun;
+  auto second = std::async(std::launch::async, [&] {
+    begun.set_value();
+    return Device::open(path, patient).has_value();
+  });
+  begun.get_future().wait();
+  EXPECT_EQ(second.wait_for(std::chrono::milliseconds(50)), std::future_status::timeout);
+  first->reset();
+  EXPECT_TRUE(second.get());
 }
 
 TEST(Device, ReadOnlyRefusesWrites) {
