@@ -75,11 +75,12 @@ Slice slice(const Scratch& scratch, u32 from, u32 low, u32 high) {
 
 Leaf* pack(const Scratch& scratch, const Slice& slice, u32 low, u32 high, void* memory) {
   DMR_ASSERT(slice.runs > 0 && slice.runs <= kLeafRuns);
-  Leaf* leaf = new (memory) Leaf{static_cast<u16>(slice.runs), static_cast<u16>(slice.masks)};
+  Leaf* leaf = new (memory) Leaf{static_cast<u16>(slice.runs)};
   u16* const key = const_cast<u16*>(leaf->keys());
   u16* const extra = const_cast<u16*>(leaf->extras());
   u64* const home = const_cast<u64*>(leaf->homes());
   LostMask* const mask = const_cast<LostMask*>(leaf->mask_list());
+  extra[-1] = static_cast<u16>(slice.masks);
   u32 masks = 0;
   for (u32 i = 0; i < slice.runs; ++i) {
     const Entry entry = clip(scratch[slice.first + i], low, high);
@@ -93,6 +94,8 @@ Leaf* pack(const Scratch& scratch, const Slice& slice, u32 low, u32 high, void* 
     ++masks;
   }
   DMR_ASSERT(masks == slice.masks);
+  const u32 keys = Leaf::key_bytes(slice.runs) / 2 - 1;
+  for (u32 i = slice.runs; i < keys; ++i) key[i] = Leaf::kNoKey;
   return leaf;
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // The packed, immutable run lists of the index, and their unpacked form while they are changed.
-// A run takes 12 bytes, 28 with a mask. The keys come first: a search in a leaf of up to 30 runs
+// A run takes 12 bytes, 28 with a mask. The keys come first: a search in a leaf of up to 31 runs
 // reads one cache line, and a hit one more.
 #pragma once
 
@@ -74,33 +74,43 @@ static_assert(sizeof(Entry) == 32);
           home_behind(entry.home, start - entry.start), entry.mask};
 }
 
-// Followed by: u16 key[runs], u16 extra[runs], padding to 8, u64 home[runs], LostMask mask[masks],
-// and in the last 8 bytes of the span a link that only the executor uses, in limbo.
+// Followed by: u16 key[], padded with kNoKey to a full search below; u64 home[runs]; u16 masks;
+// u16 extra[runs]; padding to 8; LostMask mask[masks]; and in the last 8 bytes of the span a link
+// that only the executor uses, in limbo.
 //   key: start << 3 | length if that is 1 to 7, else 0 in the low bits; ascending
 //   extra: the mask's number with LostKind::some, else length - 1
 struct Leaf {
   u16 runs;
-  u16 masks;
 
   static constexpr u32 kKeyShift = 3;
   static constexpr u32 kKeyLength = (1U << kKeyShift) - 1;
+  static constexpr u16 kNoKey = 0xFFFF;
   static_assert(kRegionBlockShift + kKeyShift <= 16);
+  // Leaves with so many runs at most are small, middle; those with more are large.
+  static constexpr u32 kSmallRuns = 7;
+  static constexpr u32 kMiddleRuns = 63;
 
-  [[nodiscard]] static constexpr u32 homes_at(u32 runs) { return (4 + 4 * runs + 7) & ~7U; }
+  // `runs` and the keys. 31 keys fill a cache line.
+  [[nodiscard]] static constexpr u32 key_bytes(u32 runs) {
+    if (runs <= kSmallRuns) return 2 * (kSmallRuns + 1);
+    if (runs <= kMiddleRuns) return 64 + 2 * upper_half(runs);
+    return (2 + 2 * runs + 7) & ~7U;
+  }
+  [[nodiscard]] static constexpr u32 masks_at(u32 runs) {
+    return (key_bytes(runs) + 8 * runs + 2 + 2 * runs + 7) & ~7U;
+  }
   [[nodiscard]] static constexpr u32 units(u32 runs, u32 masks) {
-    const u32 bytes = homes_at(runs) + 8 * runs + 16 * masks + 8;
+    const u32 bytes = masks_at(runs) + 16 * masks + 8;
     return (bytes + kArenaUnitBytes - 1) / kArenaUnitBytes;
   }
-  [[nodiscard]] u32 own_units() const { return units(runs, masks); }
+  [[nodiscard]] u32 own_units() const { return units(runs, masks()); }
 
-  [[nodiscard]] const u16* keys() const { return reinterpret_cast<const u16*>(this) + 2; }
-  [[nodiscard]] const u16* extras() const { return keys() + runs; }
-  [[nodiscard]] const u64* homes() const {
-    return reinterpret_cast<const u64*>(reinterpret_cast<const std::byte*>(this) + homes_at(runs));
-  }
-  [[nodiscard]] const LostMask* mask_list() const {
-    return reinterpret_cast<const LostMask*>(homes() + runs);
-  }
+  [[nodiscard]] const u16* keys() const { return at<u16>(2); }
+  [[nodiscard]] const u64* homes() const { return at<u64>(key_bytes(runs)); }
+  [[nodiscard]] const u16* extras() const { return at<u16>(key_bytes(runs) + 8 * runs + 2); }
+  [[nodiscard]] u32 masks() const { return extras()[-1]; }
+  [[nodiscard]] const LostMask* mask_list() const { return at<LostMask>(masks_at(runs)); }
+
   [[nodiscard]] u32 start(u32 i) const { return keys()[i] >> kKeyShift; }
   [[nodiscard]] u32 length(u32 i) const {
     const u32 length = keys()[i] & kKeyLength;
@@ -112,32 +122,54 @@ struct Leaf {
     const LostMask mask = home_lost(home) == LostKind::some ? mask_list()[extras()[i]] : LostMask{};
     return {static_cast<u16>(start(i)), static_cast<u16>(length(i)), home, mask};
   }
-  // The number of runs that begin at or before block `at`. No branch depends on a key, and the
-  // number of steps hardly on the leaf: a branch that is guessed wrong while its line is on the way
-  // from memory would keep the processor from starting the next lookup meanwhile.
-  [[nodiscard]] u32 runs_up_to(u32 at) const {
-    const u32 probe = (at << kKeyShift) | kKeyLength;
-    return runs < 64 ? search<32>(probe) : search<256>(probe);
+  // The number of runs that begin at or before `block`. Few instructions, and no branch on a key or
+  // (in a mixture of usual sizes) on the leaf: while its line is on the way from memory the
+  // processor begins the next lookup, as long as the instructions that wait are few and none of
+  // them is a branch that was guessed wrong.
+  [[nodiscard]] u32 runs_up_to(u32 block) const {
+    const u32 behind = (block + 1) << kKeyShift;
+    u32 found;
+    if (runs > kMiddleRuns) return large_search(behind);
+    if (runs <= kSmallRuns) {
+      found = search<4>(0, behind);
+    } else {
+      const u32 half = upper_half(runs);
+      found = search<16>(half & below(keys()[half - (half >> 5U)], behind), behind);
+    }
+    return found < runs ? found : runs;  // kNoKey is no larger than the last block's keys
   }
 
  private:
+  template <class T>
+  [[nodiscard]] const T* at(u32 offset) const {
+    return reinterpret_cast<const T*>(reinterpret_cast<const std::byte*>(this) + offset);
+  }
+  // All bits set when a < b, else none. As a comparison it would become a branch.
+  [[nodiscard]] static constexpr u32 below(u32 a, u32 b) { return 0U - ((a - b) >> 31U); }
+  // In a leaf of middle size: 32 when it has more than 31 runs, else 0.
+  [[nodiscard]] static constexpr u32 upper_half(u32 runs) { return below(31, runs) & 32U; }
+
+  // Reads 2 * first_step - 1 keys from number `found` on.
   template <u32 first_step>
-  [[nodiscard]] u32 search(u32 probe) const {
+  [[nodiscard]] u32 search(u32 found, u32 behind) const {
     const u16* const key = keys();
-    const u32 count = runs;
-    u32 found = 0;
-#pragma GCC unroll 9
+#pragma GCC unroll 5
     for (u32 step = first_step; step > 0; step /= 2) {
+      found += step & below(key[found + step - 1], behind);
+    }
+    return found;
+  }
+  [[nodiscard]] u32 large_search(u32 behind) const {
+    const u16* const key = keys();
+    u32 found = 0;
+    for (u32 step = kLeafRuns; step > 0; step /= 2) {
       const u32 next = found + step;
-      const u32 within = next < count ? next : count;  // reads the last key again when behind it
-      // Sign bits of differences: compilers make branches of comparisons here.
-      const u32 larger = (count - next) | (probe - key[within - 1]);
-      found += step & ~(0U - (larger >> 31U));
+      if (next <= runs && key[next - 1] < behind) found = next;
     }
     return found;
   }
 };
-static_assert(sizeof(Leaf) == 4);
+static_assert(sizeof(Leaf) == 2);
 static_assert(Leaf::units(kLeafRuns, kLeafRuns) == Arena::kMaxSpanUnits);
 
 // A region with many runs: a leaf, or 0, for each kSubBlocks blocks. Its words change in place.
@@ -182,12 +214,14 @@ inline constexpr u64 kAddressMask = ~u64{kArenaUnitBytes - 1};
   __builtin_prefetch(span);
   const u32 units = static_cast<u32>((entry & ~kAddressMask) >> kSizeHintShift);
   if (units < 2) return;
-  const u32 runs = units * kArenaUnitBytes / 12 - 3;
-  const u32 home = 4 * runs + ((runs * at) >> (kRegionBlockShift - 3));
-  // More than 31 keys reach into the second line. No branch: it could not be foretold.
-  __builtin_prefetch(span + (units > 6 ? kArenaUnitBytes : 0));
-  __builtin_prefetch(span + home - 8);
-  __builtin_prefetch(span + home + 24);
+  // From 7 units on a leaf has more than 31 keys. No branch: it could not be foretold.
+  const u32 more_keys = units > 6 ? kArenaUnitBytes : 0;
+  const u32 keys = kArenaUnitBytes + more_keys;
+  const u32 runs = (units * kArenaUnitBytes - keys) / 10 - 4;
+  const u32 home = keys + ((runs * at) >> (kRegionBlockShift - 3));
+  __builtin_prefetch(span + more_keys);
+  __builtin_prefetch(span + home - 12);
+  __builtin_prefetch(span + home + 20);
 }
 [[nodiscard]] inline u32 units_of(u64 entry) {
   return is_fan_out(entry) ? kFanOutUnits : leaf_of(entry)->own_units();
@@ -245,10 +279,10 @@ Leaf* pack(const Scratch& scratch, const Slice& slice, u32 low, u32 high, void* 
 
 // Units that a FanOut and its leaves take, at most, for so many runs and masks.
 [[nodiscard]] constexpr u32 conversion_units(u32 runs, u32 masks) {
-  // A leaf below the FanOut takes at most 16 + 12 bytes a run + 16 a mask, rounded up to a unit,
-  // and each of the 31 inner borders may cut a run in two.
-  const u32 bytes =
-      kFanOutLeaves * (16 + kArenaUnitBytes - 1) + 12 * (runs + kFanOutLeaves - 1) + 16 * masks;
+  // A leaf below the FanOut takes at most 12 bytes a run, 16 a mask, 62 of padded keys and 24
+  // beside, rounded up to a unit; and each of the 31 inner borders may cut a run in two.
+  const u32 bytes = kFanOutLeaves * (62 + 24 + kArenaUnitBytes - 1) +
+                    12 * (runs + kFanOutLeaves - 1) + 16 * masks;
   return kFanOutUnits + (bytes + kArenaUnitBytes - 1) / kArenaUnitBytes;
 }
 inline constexpr u32 kCollapseUnits = Leaf::units(kCollapseRuns, kCollapseRuns);

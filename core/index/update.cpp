@@ -29,7 +29,7 @@ u64 Index::units_in_region(u64 region, u32 begin, u32 end) const {
   if (entry == 0) return 1;
   if (!is_fan_out(entry)) {
     const u32 runs = leaf_of(entry)->runs + 2U;
-    const u32 masks = leaf_of(entry)->masks + 1U;
+    const u32 masks = leaf_of(entry)->masks() + 1U;
     return runs <= kLeafRuns ? Leaf::units(runs, masks) : conversion_units(runs, masks);
   }
   u64 units = kCollapseUnits;
@@ -41,7 +41,7 @@ u64 Index::units_in_region(u64 region, u32 begin, u32 end) const {
       continue;
     }
     const u32 runs = leaf_of(old)->runs + 2U;
-    const u32 masks = leaf_of(old)->masks + 1U;
+    const u32 masks = leaf_of(old)->masks() + 1U;
     units +=
         Leaf::units(runs < kSubBlocks ? runs : kSubBlocks, masks < kSubBlocks ? masks : kSubBlocks);
   }
