@@ -89,8 +89,14 @@ void SimHost::apply(u64 id) {
   Running* running = find(id);
   running->applied = true;
   DeviceIo& io = *running->io;
-  const u64 sent = running->sent;
-  io.status = on_disk(io, id, sent);
+  // A flush has its effect when it is answered: a disk that loses its cache in a refused flush says
+  // so before it answers a later one.
+  if (io.op != IoOp::flush) act(*running);
+}
+
+void SimHost::act(const Running& running) {
+  DeviceIo& io = *running.io;
+  io.status = on_disk(io, running.id, running.sent);
   world_.note(io.op == IoOp::read    ? "disk {}: read {}+{}, status {}"
               : io.op == IoOp::flush ? "disk {}: flush {}+{}, status {}"
               : io.fua               ? "disk {}: write {}+{} fua, status {}"
@@ -103,6 +109,7 @@ void SimHost::complete(u64 id, Lane lane) {
   std::erase_if(running_, [id](const Running& r) { return r.id == id; });
   DMR_ASSERT(running.applied);
   DeviceIo& io = *running.io;
+  if (io.op == IoOp::flush) act(running);
   io.elapsed_ns = world_.now_ns() - running.sent_ns;
   if (io.op != IoOp::read && io.op != IoOp::flush) {
     // Of a failed write nothing is promised, so a flush need not take it along.

@@ -106,6 +106,7 @@ class SimHost final : public Host {
   };
 
   void apply(u64 id);
+  void act(const Running& running);
   void complete(u64 id, Lane lane);
   [[nodiscard]] Running* find(u64 id);
   [[nodiscard]] IoStatus on_disk(DeviceIo& io, u64 id, u64 sent);

@@ -24,7 +24,6 @@ Machine::Machine(u64 seed, const Shape& shape)
   for (auto& disk : disks) disk->set_watcher(&oracle);
   oracle.set_view(this);
   host.on_failure = [this](const DeviceIo& io) {
-    if (io.op == IoOp::flush) oracle.flush_refusal_arrived();
     // A failure that takes so long is a timeout in disguise, whatever its name.
     if (io.op != IoOp::flush && io.elapsed_ns > shape_.config.device_timeout_ns / 2) {
       oracle.device_error(io.member, io.op, IoStatus::timeout, io.sector, io.sectors);

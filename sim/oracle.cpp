@@ -206,8 +206,6 @@ void Oracle::end_flush(const Ticket& ticket, bool ok) {
     flush_error_untold_ = false;
     return;
   }
-  // Another flush was refused, and its answer is still on its way: nobody could know.
-  if (refusals_on_their_way_ > 0) flush_floor_ = std::max(flush_floor_, last_refusal_);
   std::vector<u32> left;
   for (const u32 at : unflushed_) {
     State& state = states_[at];

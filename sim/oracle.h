@@ -80,8 +80,6 @@ class Oracle final : public DiskWatcher {
   void media_error(Member disk, Sector sector, IoOp op, const Data& latent) override;
   void device_error(Member disk, IoOp op, IoStatus status, Sector sector, u32 sectors) override;
   void user_flush_refused() { flush_floor_ = world_.stamp(); }
-  // The disk's answer to a flush that it refused (device_error() told) has arrived.
-  void flush_refusal_arrived() { --refusals_on_their_way_; }
   // The host has too little memory: any slow request may fail.
   void expect_refusals() { refusals_expected_ = true; }
   void member_lost(Member member);  // gone or damaged for good: errors are allowed from now on
@@ -148,8 +146,6 @@ class Oracle final : public DiskWatcher {
   std::vector<u32> unflushed_;       // sectors with versions that are not durable
   std::multiset<u64> active_reads_;  // when they began
   u64 writes_ = 0;
-  u64 last_refusal_ = 0;           // stamp of the last flush that a disk refused
-  u64 refusals_on_their_way_ = 0;  // disks have refused, nobody has been told yet
   u64 flush_floor_ = 0;  // no flush promises what was acknowledged before this
   u64 last_device_error_ = 0;
   u64 device_error_ns_ = 0;

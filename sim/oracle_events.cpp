@@ -35,11 +35,7 @@ void Oracle::device_error(Member disk, IoOp op, IoStatus status, Sector sector, 
               static_cast<u64>(status));
   last_device_error_ = world_.stamp();
   device_error_ns_ = world_.now_ns();
-  if (op == IoOp::flush) {
-    flush_error_untold_ = true;
-    last_refusal_ = last_device_error_;
-    ++refusals_on_their_way_;
-  }
+  if (op == IoOp::flush) flush_error_untold_ = true;
   // Right after a success an unspecified failure of the device cannot be told from a bad place: a
   // write may be redirected because of it. It must not make anything lost, though.
   if (disk != kMain || status != IoStatus::unspecified || op == IoOp::flush) return;
@@ -59,7 +55,6 @@ void Oracle::mark(Sector begin, u64 count) {
 
 void Oracle::power_cut() {
   const u64 now = world_.stamp();
-  refusals_on_their_way_ = 0;
   active_reads_.clear();
   for (State& state : states_) {
     prune(state);

@@ -3,6 +3,7 @@
 // operation resumed.
 #include "core/volume/committer.h"
 
+#include "core/base/bits.h"
 #include "core/base/bugs.h"
 
 namespace dmr {
@@ -105,7 +106,7 @@ Task<Status> Committer::commit_some(FrameStack& frames) {
   Status status = co_await wait_for_pages(frames, record_count_);
   if (status == Status::ok && members != 0 && !DMR_BUG(skip_spare_flush)) {
     (void)co_await flush_spares(frames, members);
-    if (flush_failed_ != 0) drop_failed(flush_failed_);
+    drop_failed();
   }
   if (status == Status::ok && record_count_ > 0) status = co_await write_journal(frames);
   finish(status);
@@ -161,12 +162,17 @@ Task<Status> Committer::flush_spares(FrameStack&, u32 members) {
   co_return flush_failed_ == 0 ? Status::ok : Status::io_error;
 }
 
-// Entries whose data sits on a spare that refused the flush end here; the others go on.
-void Committer::drop_failed(u32 members) {
+// Entries whose data sits on a spare that refused the flush end here; the others go on. So do
+// those whose data was under way when a flush of somebody else was refused: it may have lost them,
+// and no flush that succeeds later says anything about that.
+void Committer::drop_failed() {
+  const u64 others = state_.refusals() - bit_count(flush_failed_);
   Fifo<CommitEntry> kept;
   record_count_ = 0;
   while (CommitEntry* entry = batch_.pop_front()) {
-    if ((entry->flush_members & members) != 0) {
+    const bool lost = (entry->flush_members & flush_failed_) != 0 ||
+                      (entry->flush_members != 0 && entry->refusals != others);
+    if (lost && !DMR_BUG(flush_error_swallowed)) {
       entry->status = Status::io_error;
       state_.executor.post(entry->node);
       continue;

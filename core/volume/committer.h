@@ -57,7 +57,7 @@ class Committer final : public RecordSource {
   Task<Status> write_checkpoint(FrameStack& frames);
   Task<Status> retire_members(FrameStack& frames);
   void gather();
-  void drop_failed(u32 members);
+  void drop_failed();
   void publish();
   void publish_mapping(const format::Record& record);
   void finish(Status status);

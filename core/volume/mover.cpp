@@ -204,6 +204,7 @@ Task<Status> Mover::commit_changes(FrameStack&) {
   commit_.records = changes_.records;
   commit_.count = changes_.count;
   commit_.flush_members = changes_.flush_members;
+  commit_.refusals = changes_.refusals;
   const Status status = co_await committer_.commit(commit_);
   changes_.count = 0;
   changes_.flush_members = 0;

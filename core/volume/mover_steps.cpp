@@ -60,6 +60,7 @@ Task<Result<u32>> Mover::copy_to_spare(FrameStack& frames, Block begin, u32 bloc
   const Result<SpareExtent> extent = state_.spares.allocate(blocks);
   if (!extent.has_value()) co_return extent.status();
   DeviceIo& io = *tools_.io[0];
+  changes_.before_data(state_.refusals());
   const std::size_t offset = (std::size_t{skip} << state_.geometry.block_shift) * kSectorBytes;
   prepare(io, IoOp::write,
           {extent->member, state_.geometry.spare_sector(extent->begin),
@@ -155,6 +156,7 @@ Task<Status> Mover::copy_home(FrameStack& frames, Run run, LostMask lost) {
                      std::size_t{hole.count} * kSectorBytes);
   }
   DeviceIo& io = *tools_.io[0];
+  const u64 refusals = state_.refusals();
   prepare(io, IoOp::write, {kMain, state_.geometry.first_sector(run.begin), sectors},
           buffer_->bytes);
   (void)co_await run_io(state_, io);
@@ -163,6 +165,8 @@ Task<Status> Mover::copy_home(FrameStack& frames, Run run, LostMask lost) {
     prepare(io, IoOp::flush, {kMain, Sector(0), 0}, nullptr);
     (void)co_await run_io(state_, io);
     if (state_.observe(io) != ErrorClass::none) co_return Status::io_error;
+    // Somebody else's flush of main that was refused meanwhile may have lost what was written.
+    if (state_.refusals() != refusals) co_return Status::io_error;
   }
   status = co_await read_run(frames, kMain, run, second_buffer_->bytes);
   if (status != Status::ok) co_return status;

@@ -31,6 +31,7 @@ Task<Result<SpareExtent>> place_on_spare(FrameStack& frames, VolumeState& state,
                                          Confirmer& confirmer, Tools& tools, Changes& changes,
                                          Source source, u32 first, u32 sectors) {
   DeviceIo& io = *tools.io[0];
+  changes.before_data(state.refusals());
   u32 attempts = state.config.spare_attempts;
   if (attempts > kMaxSpareAttempts) attempts = kMaxSpareAttempts;
   for (u32 attempt = 0; attempt < attempts; ++attempt) {

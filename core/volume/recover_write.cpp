@@ -76,6 +76,8 @@ Task<Status> Recovery::write_in_place(FrameStack& frames, WorkItem& item, BlockP
   DeviceIo& io = *item.tools.io[0];
   ErrorClass error = ErrorClass::none;
   bool answers = false;
+  const u64 refusals = state_.refusals();
+  if (home.member != kMain) item.changes.before_data(refusals);
   const u32 attempts = state_.config.write_attempts;
   for (u32 attempt = 0; attempt < attempts; ++attempt) {
     const Source source = payload_at(item, part.begin);
@@ -89,7 +91,7 @@ Task<Status> Recovery::write_in_place(FrameStack& frames, WorkItem& item, BlockP
       ++state_.counters.retried_writes;
       // Only a lost mark that is cleared on main needs proof that main really took it.
       if (!heals || home.member != kMain) co_return Status::ok;
-      co_return co_await verify(frames, item, part, home);
+      co_return co_await verify(frames, item, part, home, refusals);
     }
     if (error == ErrorClass::device) break;
     // Before the last attempt: had an outage just ended, that attempt would go well.
@@ -105,12 +107,16 @@ Task<Status> Recovery::write_in_place(FrameStack& frames, WorkItem& item, BlockP
 }
 
 // Written, flushed, read back: only then may the map say that main is good again.
-Task<Status> Recovery::verify(FrameStack&, WorkItem& item, BlockPart part, Home home) {
+// `refusals` from before the write: a flush that was refused since may have lost it.
+Task<Status> Recovery::verify(FrameStack&, WorkItem& item, BlockPart part, Home home,
+                              u64 refusals) {
   DMR_ASSERT(home.member == kMain && item.tools.buffer != nullptr);
   DeviceIo& io = *item.tools.io[0];
   prepare(io, IoOp::flush, {kMain, Sector(0), 0}, nullptr);
   (void)co_await run_io(state_, io);
-  if (state_.observe(io) != ErrorClass::none) co_return Status::io_error;
+  if (state_.observe(io) != ErrorClass::none || state_.refusals() != refusals) {
+    co_return Status::io_error;
+  }
   prepare(io, IoOp::read, place_of(state_, home, part.block, part.first, part.sectors),
           item.tools.buffer->bytes);
   (void)co_await run_io(state_, io);

@@ -78,6 +78,7 @@ struct VolumeState {
   Signal pages_arrived;
   Signal timer;  // woken at each on_timer: whoever waits looks at the time again
 
+  [[nodiscard]] u64 refusals() const { return flush_refusals.load(std::memory_order_acquire); }
   [[nodiscard]] format::MemberState state_of(Member m) const {
     return static_cast<format::MemberState>(member_state[m].load(std::memory_order_acquire));
   }

@@ -23,6 +23,7 @@ struct CommitEntry {
   const format::Record* records = nullptr;
   u32 count = 0;
   u32 flush_members = 0;  // bit m: data was written to spare m for these records
+  u64 refusals = 0;       // VolumeState::flush_refusals before the first of that data
   Status status = Status::ok;
   bool finished = false;
   Ready node;
@@ -44,7 +45,12 @@ struct Changes {
   u32 capacity = 0;
   u32 count = 0;
   u32 flush_members = 0;
+  u64 refusals = 0;  // see CommitEntry
 
+  // To be called before data is written to a spare, with VolumeState::refusals().
+  void before_data(u64 refusals_now) {
+    if (flush_members == 0) refusals = refusals_now;
+  }
   // A mapping that continues the last one grows it.
   void add(const format::Record& record);
   [[nodiscard]] bool has_room_for_block() const;
