@@ -107,7 +107,8 @@ static struct bio* dmr_zeros_bio(struct dmr_target* t, struct dmr_io_words* word
 static struct bio* dmr_make_bio(struct dmr_target* t, struct dmr_io_words* words,
                                 struct block_device* bdev, const struct dmr_io_params* p) {
   blk_opf_t fua = p->fua ? REQ_FUA : 0;
-  blk_opf_t opf = p->op == DMR_READ ? REQ_OP_READ | REQ_SYNC : REQ_OP_WRITE | REQ_SYNC | fua;
+  // A block that is tried again is tried alone: merged with its neighbours it would fail with them.
+  blk_opf_t opf = REQ_SYNC | REQ_NOMERGE | (p->op == DMR_READ ? REQ_OP_READ : REQ_OP_WRITE | fua);
   struct bio* bio;
 
   switch (p->op) {

@@ -27,7 +27,7 @@ null_disk() {
   echo 1 >"$nd/discard"
   [ -z "$NULL_CACHE" ] || echo "$NULL_CACHE" >"$nd/cache_size"
   echo 1 >"$nd/power"
-  echo "/dev/nullb$(cat "$nd/index")"
+  echo "/dev/$1"
 }
 bad_blocks() { echo "+$2-$3" >"/sys/kernel/config/nullb/$1/badblocks"; }  # NAME FIRST LAST
 good_blocks() { echo "-$2-$3" >"/sys/kernel/config/nullb/$1/badblocks"; }
@@ -71,6 +71,9 @@ pattern() { # pattern SEED SECTORS: text that repeats nowhere
   }'
 }
 put() { # put DEV SECTOR FILE [BS]: direct, in requests of BS bytes
+  # A last part that is shorter than the others would be written through the page cache.
+  [ $(($(wc -c <"$3") % $(echo "${4:-64k}" | sed 's/k/*1024/; s/M/*1048576/'))) -eq 0 ] ||
+    set -- "$1" "$2" "$3" 512
   dd if="$3" of="$1" bs="${4:-64k}" seek="$(($2 * 512))" oflag=direct,seek_bytes \
     conv=notrunc status=none
 }

@@ -4,6 +4,7 @@ set -euo pipefail
 
 # 16 MiB with unreadable sectors 4660 to 4662: real sense data.
 medium_error_disk() {
+  modprobe sd_mod
   modprobe scsi_debug dev_size_mb=16 opts=0 delay=0 medium_error_start=4660 medium_error_count=3
   for try in $(seq 50); do
     disk=$(ls /sys/bus/pseudo/drivers/scsi_debug/adapter0/host*/target*/*/block 2>/dev/null) &&

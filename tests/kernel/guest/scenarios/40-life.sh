@@ -84,7 +84,7 @@ scenario_wrong_and_damaged_members_are_refused() {
   main=$(null_disk m 32) spare=$(null_disk s 8) other=$(null_disk o 8)
   dm-remap create other --main "$main" --spare "$other" >/tmp/create.log
   dm-remap create vol --main "$main" --spare "$spare" --spare "$(null_disk t 8)" >/tmp/create.log
-  second=/dev/nullb$(cat /sys/kernel/config/nullb/t/index)
+  second=/dev/t
   refuses start_volume vol "$main" "$spare" "$other"
   dmsetup remove vol 2>/dev/null || true
   refuses start_volume vol "$main" "$spare"
