@@ -63,7 +63,7 @@ Expected<void> Export::mount() {
   fuse_opt_free_args(&args);
   if (session_ == nullptr) return fail("libfuse refuses to make a session");
   if (fuse_session_mount(session_, mount_point_->path().c_str()) != 0) {
-    return fail(fmt::format("{}: cannot be mounted; is /dev/fuse there, and fusermount3 installed?",
+    return fail(fmt::format("{}: cannot be mounted; may this user open /dev/fuse, and is fusermount3 installed?",
                             mount_point_->path()));
   }
   mounted_ = true;

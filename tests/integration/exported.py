@@ -36,9 +36,11 @@ class ExportTest(CliTest):
 
     def tool(self, *command, timeout=120, **options):
         """Runs another program in the test's folder; it must succeed."""
+        # Debian's programs: nbdsh runs the python3 that it finds, and only Debian's has libnbd.
+        environment = dict(os.environ, PATH="/usr/sbin:/usr/bin:/sbin:/bin")
         done = subprocess.run([str(word) for word in command], capture_output=True, text=True,
                               errors="replace", cwd=self.folder, timeout=timeout,
-                              stdin=subprocess.DEVNULL, check=False, **options)
+                              stdin=subprocess.DEVNULL, env=environment, check=False, **options)
         self.assertEqual(done.returncode, 0, f"{command}: {done.stdout}{done.stderr}")
         return done.stdout
 

@@ -5,6 +5,7 @@ import filecmp
 import os
 import pathlib
 import shutil
+import stat
 import subprocess
 import tempfile
 
@@ -50,7 +51,7 @@ class FuseMountTest(ExportTest):
         self.succeed("stop", "tank")
         backing = pathlib.Path("/sys/block") / pathlib.Path(device).name / "loop/backing_file"
         self.assertFalse(backing.exists())
-        self.assertEqual(list(self.run_dir.iterdir()), [])
+        self.assertFalse((self.run_dir / "tank.fuse").exists())
 
     def test_mount_of_a_killed_server_is_replaced(self):
         self.serve("fuse")
@@ -61,14 +62,27 @@ class FuseMountTest(ExportTest):
         device = self.succeed("start", "tank").out.strip()
         self.assertEqual(int(self.tool("blockdev", "--getsize64", device)), MAIN_BYTES)
 
+    def where_everybody_may_open_fuse(self):
+        """A mount namespace in which /dev/fuse has the mode that udev gives it: words that enter."""
+        node = self.folder / "fuse"
+        os.mknod(node, 0o666 | stat.S_IFCHR, os.stat("/dev/fuse").st_rdev)
+        os.chmod(node, 0o666)
+        keeper = subprocess.Popen(
+            ["unshare", "--mount", "sh", "-c", f"mount --bind '{node}' /dev/fuse && echo && read _"],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.addCleanup(keeper.communicate, b"\n")
+        self.assertEqual(keeper.stdout.readline(), b"\n")
+        return ("nsenter", f"--mount=/proc/{keeper.pid}/ns/mnt")
+
     def test_user_without_root_gets_a_file(self):
-        # The folders of the test belong to the user; those above can be entered.
+        enter = self.where_everybody_may_open_fuse()
+        # Folders of the user's own, below one that everybody may enter.
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="dmr-user-"))
         self.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
         self.environment["DM_REMAP_STATE_DIR"] = str(self.folder / "state")
+        as_nobody = (*enter, "setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups")
         for folder in (self.folder, self.run_dir):
             os.chown(folder, NOBODY, NOBODY)
-        as_nobody = ("setpriv", f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups")
         self.make_volume(main=16 * MIB)
         for image in self.folder.glob("*.img"):
             os.chown(image, NOBODY, NOBODY)
@@ -77,9 +91,10 @@ class FuseMountTest(ExportTest):
         path = self.succeed("start", "tank", "--export", "fuse", *members,
                             prefix=as_nobody).out.strip()
         self.addCleanup(self.run_program, "stop", "tank", prefix=as_nobody)
+        self.assertEqual(path, str(self.run_dir / "tank.fuse" / "tank"))
         self.tool(*as_nobody, "dd", "if=/dev/urandom", f"of={path}", "bs=1M", "count=16",
                   "conv=notrunc,fsync", "oflag=direct", "iflag=fullblock")
-        self.tool(*as_nobody, "dd", f"if={path}", "of=back", "bs=1M", "iflag=direct")
+        self.tool(*as_nobody, "dd", f"if={path}", f"of={self.folder}/back", "bs=1M", "iflag=direct")
         self.succeed("stop", "tank", prefix=as_nobody)
         self.assertTrue(filecmp.cmp(self.folder / "main.img", self.folder / "back", shallow=False))
-        self.assertEqual(list(self.run_dir.iterdir()), [])
+        self.assertFalse((self.run_dir / "tank.fuse").exists())

@@ -69,19 +69,17 @@ class NbdClientsTest(ExportTest):
 
     def test_nbdsh_reads_what_it_wrote(self):
         uri = self.serve_nbd()
-        script = self.folder / "session.py"
-        script.write_text(
-            "data = bytes(range(256)) * 32\n"
-            "h.pwrite(data, 12288, nbd.CMD_FLAG_FUA)\n"
-            "assert h.pread(8192, 12288) == data\n"
-            "h.zero(4096, 12288, nbd.CMD_FLAG_NO_HOLE)\n"
-            "assert h.pread(4096, 12288) == bytes(4096)\n"
-            "assert h.pread(4096, 16384) == data[4096:]\n"
-            "h.zero(4096, 16384)\n"
-            "assert h.pread(4096, 16384) == bytes(4096)\n"
-            "h.trim(8192, 12288, nbd.CMD_FLAG_FUA)\n"
-            "h.flush()\n")
-        self.tool("nbdsh", "--uri", uri, script)
+        self.tool("nbdsh", "--uri", uri, "--command", "\n".join([
+            "data = bytes(range(256)) * 32",
+            "h.pwrite(data, 12288, nbd.CMD_FLAG_FUA)",
+            "assert h.pread(8192, 12288) == data",
+            "h.zero(4096, 12288, nbd.CMD_FLAG_NO_HOLE)",
+            "assert h.pread(4096, 12288) == bytes(4096)",
+            "assert h.pread(4096, 16384) == data[4096:]",
+            "h.zero(4096, 16384)",
+            "assert h.pread(4096, 16384) == bytes(4096)",
+            "h.trim(8192, 12288, nbd.CMD_FLAG_FUA)",
+            "h.flush()"]))
 
     def test_requests_outside_the_rules_are_invalid_and_harm_nothing(self):
         self.serve_nbd()
