@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+// Connecting, one request and its answer, each within a deadline.
 #include "runtime/control/client.h"
 
-#include <poll.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
+#include <poll.h>
 
 #include <fmt/format.h>
 
 #include "core/base/types.h"
+#include "runtime/control/unix_address.h"
 
 namespace dmr::runtime {
 namespace {
@@ -41,12 +41,10 @@ Expected<ControlClient> ControlClient::connect(std::string_view name, Timeout ti
   if (!path) return std::unexpected(path.error());
   FileDescriptor fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!fd.valid()) return fail_errno("socket", errno);
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  std::memcpy(address.sun_path, path->c_str(), path->size() + 1);
+  const UnixAddress address(*path);
   const Clock::time_point deadline = Clock::now() + timeout;
   // A Unix socket connects at once, or its queue is full (EAGAIN): nothing to poll for.
-  while (::connect(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0) {
+  while (::connect(fd.get(), address.get(), UnixAddress::size()) != 0) {
     if (errno == ENOENT || errno == ECONNREFUSED) {
       return fail(fmt::format("{}: is not running", name));
     }

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+// Names, paths and the lock that makes a server the only one of its name.
 #include "runtime/control/paths.h"
 
-#include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <charconv>
 #include <cstdlib>
+#include <fcntl.h>
 #include <filesystem>
 
 #include <fmt/format.h>
@@ -22,7 +24,7 @@ constexpr std::string_view kLockSuffix = ".lock";
 constexpr unsigned kLockAttempts = 100;
 
 struct flock whole_file(short type) {
-  struct flock lock {};
+  struct flock lock{};
   lock.l_type = type;
   lock.l_whence = SEEK_SET;
   return lock;
@@ -31,7 +33,9 @@ struct flock whole_file(short type) {
 int read_pid(int fd) {
   char text[32] = {};
   const ssize_t got = ::pread(fd, text, sizeof text - 1, 0);
-  return got > 0 ? std::atoi(text) : 0;
+  int pid = 0;
+  if (got > 0) std::from_chars(text, text + got, pid);  // 0 when it is none
+  return pid;
 }
 
 // Locks belong to the open file, so that of a dead process is gone, whatever the file says.
@@ -41,8 +45,8 @@ bool is_locked(int fd) {
 }
 
 bool still_there(const std::string& path, int fd) {
-  struct stat named {};
-  struct stat opened {};
+  struct stat named{};
+  struct stat opened{};
   return ::stat(path.c_str(), &named) == 0 && ::fstat(fd, &opened) == 0 &&
          named.st_dev == opened.st_dev && named.st_ino == opened.st_ino;
 }
@@ -59,7 +63,7 @@ Expected<std::string> prepare_runtime_directory() {
   if (::mkdir(path.c_str(), 0755) != 0 && errno != EEXIST) {
     return fail_errno(path + ": cannot be made (choose another with DM_REMAP_RUNTIME_DIR)", errno);
   }
-  struct stat info {};
+  struct stat info{};
   if (::stat(path.c_str(), &info) != 0) return fail_errno(path, errno);
   if (!S_ISDIR(info.st_mode)) return fail(path + ": is not a folder");
   if (::access(path.c_str(), W_OK | X_OK) != 0) {
@@ -85,9 +89,10 @@ Expected<std::string> socket_path(std::string_view name, std::string_view suffix
   std::string path = runtime_file(name, suffix);
   constexpr std::size_t kLongest = sizeof(sockaddr_un::sun_path) - 1;
   if (path.size() > kLongest) {
-    return fail(fmt::format("{}: is too long for a socket ({} bytes, at most {}); choose a shorter "
-                            "name or DM_REMAP_RUNTIME_DIR",
-                            path, path.size(), kLongest));
+    return fail(
+        fmt::format("{}: is too long for a socket ({} bytes, at most {}); choose a shorter "
+                    "name or DM_REMAP_RUNTIME_DIR",
+                    path, path.size(), kLongest));
   }
   return path;
 }

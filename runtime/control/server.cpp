@@ -1,23 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+// The thread behind the control socket: accepts, reads lines, passes them on, writes answers.
 #include "runtime/control/server.h"
 
-#include <fcntl.h>
-#include <poll.h>
-#include <pthread.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
-#include <cstring>
+#include <fcntl.h>
 #include <list>
 #include <mutex>
+#include <poll.h>
+#include <pthread.h>
 #include <thread>
 
 #include "core/base/types.h"
+#include "runtime/control/unix_address.h"
 
 namespace dmr::runtime {
 namespace {
@@ -105,7 +105,9 @@ class SocketServer final : public ControlServer {
  public:
   SocketServer(std::string path, FileDescriptor listener, Handler handler,
                const ControlLimits& limits)
-      : path_(std::move(path)), listener_(std::move(listener)), handler_(std::move(handler)),
+      : path_(std::move(path)),
+        listener_(std::move(listener)),
+        handler_(std::move(handler)),
         limits_(limits) {
     thread_ = std::thread([this] { loop(); });
     ::pthread_setname_np(thread_.native_handle(), "dmr-socket");
@@ -263,8 +265,8 @@ void SocketServer::handle_line(Connection& connection, const std::string& line) 
   try {
     handler_(request, responder);
   } catch (const Json::exception& error) {  // a key of the wrong type
-    responder.error(Error{std::string("the request is not understood: ") + error.what(),
-                          kExitUsage});
+    responder.error(
+        Error{std::string("the request is not understood: ") + error.what(), kExitUsage});
   }
 }
 
@@ -302,13 +304,11 @@ Expected<std::unique_ptr<ControlServer>> ControlServer::start(const std::string&
   if (!path) return std::unexpected(path.error());
   FileDescriptor fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
   if (!fd.valid()) return fail_errno("socket", errno);
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  std::memcpy(address.sun_path, path->c_str(), path->size() + 1);
+  const UnixAddress address(*path);
   // The mode of the socket that bind() makes is that of the descriptor: never open to others.
   if (::fchmod(fd.get(), 0600) != 0) return fail_errno(*path, errno);
   ::unlink(path->c_str());
-  if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 ||
+  if (::bind(fd.get(), address.get(), UnixAddress::size()) != 0 ||
       ::chmod(path->c_str(), 0600) != 0 || ::listen(fd.get(), kBacklog) != 0) {
     return fail_errno(*path, errno);
   }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+// Requests of the control socket turned into calls of the volume, and its answers into JSON.
 #include "runtime/control/volume_control.h"
 
-#include <unistd.h>
-
 #include <algorithm>
+#include <unistd.h>
 
 #include <fmt/format.h>
 
@@ -16,16 +16,21 @@ namespace {
 
 using Json = nlohmann::json;
 
-constexpr std::size_t kMapPage = 10'000;    // runs in one answer, at most
+constexpr std::size_t kMapPage = 10'000;  // runs in one answer, at most
 constexpr std::size_t kEventPage = 1'000;
 
 const char* name_of_state(format::MemberState state) {
   switch (state) {
-    case format::MemberState::absent: return "absent";
-    case format::MemberState::live: return "live";
-    case format::MemberState::missing: return "missing";
-    case format::MemberState::failed: return "failed";
-    case format::MemberState::removed: return "removed";
+    case format::MemberState::absent:
+      return "absent";
+    case format::MemberState::live:
+      return "live";
+    case format::MemberState::missing:
+      return "missing";
+    case format::MemberState::failed:
+      return "failed";
+    case format::MemberState::removed:
+      return "removed";
   }
   return "unknown";
 }
@@ -106,7 +111,8 @@ Json engine_json(const VolumeStats& stats) {
 
 Json map_page(UserVolume& volume, const Json& request) {
   u64 cursor = request.value("cursor", u64{0});
-  const auto limit = std::clamp<std::size_t>(request.value("limit", std::size_t{1000}), 1, kMapPage);
+  const auto limit =
+      std::clamp<std::size_t>(request.value("limit", std::size_t{1000}), 1, kMapPage);
   const std::vector<Run> runs = volume.map(cursor, limit);
   return Json{{"block_sectors", volume.geometry().block_sectors},
               {"runs", map_json(runs, volume.geometry())},
@@ -156,8 +162,8 @@ Expected<std::vector<SectorRange>> ranges_of(const Json& request, u64 volume_sec
   std::vector<SectorRange> joined;
   for (const SectorRange& range : ranges) {
     if (!joined.empty() && range.begin <= joined.back().begin + joined.back().sectors) {
-      const Sector end = std::max(joined.back().begin + joined.back().sectors,
-                                  range.begin + range.sectors);
+      const Sector end =
+          std::max(joined.back().begin + joined.back().sectors, range.begin + range.sectors);
       joined.back().sectors = end - joined.back().begin;
     } else {
       joined.push_back(range);
@@ -175,12 +181,12 @@ void run_command(UserVolume& volume, CommandKind kind, const Json& request,
     ranges = std::move(*parsed);
   }
   volume.command(kind, std::move(ranges), [responder](const CommandResult& result) {
-    responder.ok(Json{{"status", name_of(result.status)},
-                      {"blocks_changed", result.blocks_changed},
-                      {"blocks_unchanged", result.blocks_unchanged},
-                      {"sectors_lost", result.sectors_lost},
-                      {"bad_sector", result.status == Status::ok ? Json()
-                                                                 : Json(result.bad_sector.value)}});
+    responder.ok(
+        Json{{"status", name_of(result.status)},
+             {"blocks_changed", result.blocks_changed},
+             {"blocks_unchanged", result.blocks_unchanged},
+             {"sectors_lost", result.sectors_lost},
+             {"bad_sector", result.status == Status::ok ? Json() : Json(result.bad_sector.value)}});
   });
 }
 

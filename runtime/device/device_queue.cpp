@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+// The ring itself: entries out, completions in, what the kernel left undone started again.
 #include "runtime/device/device_queue.h"
 
 #include <linux/falloc.h>

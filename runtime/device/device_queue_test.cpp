@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+// One ring on real files: data, batches, limits, waiting and being woken.
 #include "runtime/device/device_queue.h"
 
-#include <gtest/gtest.h>
 #include <sys/socket.h>
 
 #include <cerrno>
 #include <thread>
+
+#include <gtest/gtest.h>
 
 #include "runtime/device/zeros.h"
 #include "runtime/testing/temp_folder.h"
@@ -72,8 +74,8 @@ TEST_F(DeviceQueueTest, ABatchOnAFileInMemoryIsOneSystemCall) {
   const Buffer memory(16 * 4096, 1);
   std::vector<DeviceOp> ops;
   for (u64 i = 0; i < 16; ++i) {
-    ops.push_back(op(i % 2 == 0 ? IoOp::write : IoOp::read, i * 8192, 4096,
-                     memory.data() + i * 4096));
+    ops.push_back(
+        op(i % 2 == 0 ? IoOp::write : IoOp::read, i * 8192, 4096, memory.data() + i * 4096));
   }
   const u64 before = queue->system_calls();
   for (DeviceOp& one : ops) queue->start(one);

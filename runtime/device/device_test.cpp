@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+// Opening devices, and the specs that name them.
 #include "runtime/device/device.h"
-
-#include <gtest/gtest.h>
-#include <unistd.h>
 
 #include <cstring>
 #include <fstream>
 #include <future>
+#include <unistd.h>
+
+#include <gtest/gtest.h>
 
 #include "runtime/testing/temp_folder.h"
 #include "runtime/testing/volume_fixture.h"
@@ -144,8 +145,8 @@ TEST(DeviceSpec, APathMayContainColonsAndOurWords) {
 }
 
 TEST(DeviceSpec, WhatIsIncompleteIsAUsageError) {
-  for (const char* spec : {"", "faulty:", "faulty:plan.json", "faulty::/dev/sdb", "trace:",
-                           "volatile-cache:", "faulty:plan.json:"}) {
+  for (const char* spec : {"", "faulty:", "faulty:plan.json", "faulty::/dev/sdb",
+                           "trace:", "volatile-cache:", "faulty:plan.json:"}) {
     const auto parsed = parse_spec(spec);
     ASSERT_FALSE(parsed) << spec;
     EXPECT_EQ(parsed.error().exit_code, kExitUsage);

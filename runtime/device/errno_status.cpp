@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+// The tables of the translation.
 #include "runtime/device/errno_status.h"
 
 #include <cerrno>
@@ -87,22 +88,38 @@ int request_errno_of(Status status) {
 
 const char* name_of(Status status) {
   switch (status) {
-    case Status::ok: return "ok";
-    case Status::io_error: return "io_error";
-    case Status::no_space: return "no_space";
-    case Status::read_only: return "read_only";
-    case Status::again: return "again";
-    case Status::no_memory: return "no_memory";
-    case Status::invalid: return "invalid";
-    case Status::not_found: return "not_found";
-    case Status::damaged: return "damaged";
-    case Status::wrong_version: return "wrong_version";
-    case Status::wrong_member: return "wrong_member";
-    case Status::member_missing: return "member_missing";
-    case Status::divergent: return "divergent";
-    case Status::too_small: return "too_small";
-    case Status::timed_out: return "timed_out";
-    case Status::closed: return "closed";
+    case Status::ok:
+      return "ok";
+    case Status::io_error:
+      return "io_error";
+    case Status::no_space:
+      return "no_space";
+    case Status::read_only:
+      return "read_only";
+    case Status::again:
+      return "again";
+    case Status::no_memory:
+      return "no_memory";
+    case Status::invalid:
+      return "invalid";
+    case Status::not_found:
+      return "not_found";
+    case Status::damaged:
+      return "damaged";
+    case Status::wrong_version:
+      return "wrong_version";
+    case Status::wrong_member:
+      return "wrong_member";
+    case Status::member_missing:
+      return "member_missing";
+    case Status::divergent:
+      return "divergent";
+    case Status::too_small:
+      return "too_small";
+    case Status::timed_out:
+      return "timed_out";
+    case Status::closed:
+      return "closed";
   }
   return "unknown";
 }

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+// Holds the translation of errors to the class that each errno belongs to.
 #include "runtime/device/errno_status.h"
-
-#include <gtest/gtest.h>
 
 #include <cerrno>
 #include <cstring>
+
+#include <gtest/gtest.h>
 
 namespace dmr::runtime {
 namespace {

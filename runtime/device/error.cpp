@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+// The text of an errno, without the races of strerror().
 #include "runtime/device/error.h"
 
 #include <system_error>

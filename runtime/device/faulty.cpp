@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+// Judging each I/O by the plan, and changing the plan at run time.
 #include "runtime/device/faulty.h"
 
 #include <algorithm>

@@ -1,5 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// The decorator `faulty`: a device that fails as its plan says. The plan is a JSON file:
+// The decorator `faulty`: a device that fails as its plan says.
+#pragma once
+
+#include <cerrno>
+#include <limits>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "runtime/device/layer.h"
+
+namespace dmr::runtime {
+
+// The plan is a JSON file:
 //
 //   { "ranges": [ { "sector": 4096, "count": 8,
 //                   "on": "both",              "read", "write" or "both" (default)
@@ -15,19 +29,6 @@
 // At run time, through control(): {"set": PLAN} replaces all, {"add": [RANGE, ...]} adds ranges,
 // {"clear": true} forgets them, {"reload": true} reads the file again, {"gone": BOOL},
 // {"flush_error": NAME}; {} only asks. The answer holds the plan's size and the counters.
-#pragma once
-
-#include <cerrno>
-#include <limits>
-#include <memory>
-#include <mutex>
-#include <string>
-#include <vector>
-
-#include "runtime/device/layer.h"
-
-namespace dmr::runtime {
-
 struct FaultRange {
   static constexpr u64 kForEver = std::numeric_limits<u64>::max();
   u64 sector = 0;

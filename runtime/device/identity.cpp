@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+// Asking udev, which also knows sysfs.
 #include "runtime/device/identity.h"
 
 #include <sys/stat.h>

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // Each decorator does what its plan says, and nothing else.
-#include <gtest/gtest.h>
-
 #include <cerrno>
 #include <fstream>
 #include <sstream>
+
+#include <gtest/gtest.h>
 
 #include "runtime/device/faulty.h"
 #include "runtime/device/volatile_cache.h"
@@ -31,15 +31,18 @@ class LayersTest : public ::testing::Test {
   }
   LayerResult run(IoOp op, u64 sector, u64 sectors, u8 fill = 0, bool fua = false) {
     buffer = Buffer(sectors * kSectorBytes + 512, fill);
-    return device->layers()->run({.op = op, .fua = fua, .offset = sector * kSectorBytes,
-                                  .length = sectors * kSectorBytes, .data = buffer.data()});
+    return device->layers()->run({.op = op,
+                                  .fua = fua,
+                                  .offset = sector * kSectorBytes,
+                                  .length = sectors * kSectorBytes,
+                                  .data = buffer.data()});
   }
-  int write(u64 sector, u64 sectors, u8 value) { return run(IoOp::write, sector, sectors, value).error; }
+  int write(u64 sector, u64 sectors, u8 value) {
+    return run(IoOp::write, sector, sectors, value).error;
+  }
   int read(u64 sector, u64 sectors) { return run(IoOp::read, sector, sectors).error; }
   // The value that a single sector has, -1 when it cannot be read.
-  int value(u64 sector) {
-    return read(sector, 1) == 0 ? static_cast<int>(*buffer.data()) : -1;
-  }
+  int value(u64 sector) { return read(sector, 1) == 0 ? static_cast<int>(*buffer.data()) : -1; }
   // What is really on the disk, below all decorators.
   int stored(u64 sector) {
     std::ifstream file(folder.path("disk"), std::ios::binary);
@@ -79,8 +82,8 @@ TEST_F(LayersTest, FaultyTransientFaultEndsAfterItsTimes) {
 }
 
 TEST_F(LayersTest, FaultyRangeIsHealedWhereItIsWritten) {
-  open_faulty({{"ranges",
-                {{{"sector", 10}, {"count", 8}, {"on", "read"}, {"healed_by_write", true}}}}});
+  open_faulty(
+      {{"ranges", {{{"sector", 10}, {"count", 8}, {"on", "read"}, {"healed_by_write", true}}}}});
   EXPECT_EQ(write(12, 2, 0x77), 0);
   EXPECT_EQ(value(12), 0x77);
   EXPECT_EQ(value(13), 0x77);
@@ -137,12 +140,16 @@ TEST_F(LayersTest, FaultyIsControlledAtRunTime) {
 }
 
 TEST_F(LayersTest, FaultyPlanWithAMistakeIsRefusedInWords) {
-  const char* plans[] = {
-      "[]", "{", R"({"range": []})", R"({"ranges": {}})", R"({"ranges": [{"count": 1}]})",
-      R"({"ranges": [{"sector": -1}]})", R"({"ranges": [{"sector": 1, "count": 0}]})",
-      R"({"ranges": [{"sector": 1, "error": "EWHAT"}]})",
-      R"({"ranges": [{"sector": 1, "on": "sometimes"}]})",
-      R"({"ranges": [{"sector": 1, "slow": 3}]})"};
+  const char* plans[] = {"[]",
+                         "{",
+                         R"({"range": []})",
+                         R"({"ranges": {}})",
+                         R"({"ranges": [{"count": 1}]})",
+                         R"({"ranges": [{"sector": -1}]})",
+                         R"({"ranges": [{"sector": 1, "count": 0}]})",
+                         R"({"ranges": [{"sector": 1, "error": "EWHAT"}]})",
+                         R"({"ranges": [{"sector": 1, "on": "sometimes"}]})",
+                         R"({"ranges": [{"sector": 1, "slow": 3}]})"};
   for (const char* plan : plans) {
     const std::string spec =
         "faulty:" + folder.text_file("bad.json", plan) + ":" + folder.file("disk", 1 << 20);
@@ -192,8 +199,8 @@ TEST_F(LayersTest, VolatileCacheKeepsItsContentWhenTheDiskRefusesTheFlush) {
 }
 
 TEST_F(LayersTest, TraceWritesALineForEachIo) {
-  open("trace:" + folder.path("log") + ":faulty:" +
-       folder.text_file("plan.json", R"({"ranges": [{"sector": 9}]})") + ":");
+  open("trace:" + folder.path("log") +
+       ":faulty:" + folder.text_file("plan.json", R"({"ranges": [{"sector": 9}]})") + ":");
   EXPECT_EQ(write(1, 2, 1), 0);
   EXPECT_EQ(read(9, 1), EIO);
   EXPECT_EQ(run(IoOp::flush, 0, 0).error, 0);

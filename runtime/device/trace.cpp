@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+// Times each I/O of the layer below and writes its line, one thread at a time.
 #include "runtime/device/trace.h"
 
 #include <cerrno>

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+// The cache, what a flush writes back, and what a power cut leaves of it.
 #include "runtime/device/volatile_cache.h"
 
 #include <algorithm>

@@ -19,9 +19,9 @@ void count() {
 
 #if defined(DMR_SANITIZER_address) || defined(DMR_SANITIZER_thread)
 
-extern "C" int __sanitizer_install_malloc_and_free_hooks(
-    void (*malloc_hook)(const volatile void*, std::size_t),
-    void (*free_hook)(const volatile void*));
+extern "C" int __sanitizer_install_malloc_and_free_hooks(void (*malloc_hook)(const volatile void*,
+                                                                             std::size_t),
+                                                         void (*free_hook)(const volatile void*));
 
 namespace {
 [[maybe_unused]] const int kInstalled = __sanitizer_install_malloc_and_free_hooks(

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+// Makes and removes the folder.
 #include "runtime/testing/temp_folder.h"
 
 #include <cstdlib>

@@ -18,7 +18,9 @@ class TempFolder {
   TempFolder& operator=(const TempFolder&) = delete;
   ~TempFolder();
 
-  [[nodiscard]] std::string path(const std::string& name) const { return (folder_ / name).string(); }
+  [[nodiscard]] std::string path(const std::string& name) const {
+    return (folder_ / name).string();
+  }
   [[nodiscard]] std::string folder() const { return folder_.string(); }
   // A sparse file of this size; returns its path.
   [[nodiscard]] std::string file(const std::string& name, u64 bytes) const;

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+// Creates sets through the metadata store, as `create` does, and opens them.
 #include "runtime/testing/volume_fixture.h"
 
 #include <algorithm>
@@ -11,7 +12,8 @@
 namespace dmr::runtime::testing {
 
 Buffer::Buffer(std::size_t bytes, u8 fill)
-    : bytes_(bytes), memory_(static_cast<std::byte*>(std::aligned_alloc(4096, (bytes + 4095) / 4096 * 4096))) {
+    : bytes_(bytes),
+      memory_(static_cast<std::byte*>(std::aligned_alloc(4096, (bytes + 4095) / 4096 * 4096))) {
   std::memset(memory_.get(), fill, bytes);
 }
 

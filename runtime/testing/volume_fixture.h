@@ -2,11 +2,11 @@
 // Real volumes over files for tests, and a client of one queue.
 #pragma once
 
-#include <gtest/gtest.h>
-
 #include <memory>
 #include <string>
 #include <vector>
+
+#include <gtest/gtest.h>
 
 #include "runtime/device/faulty.h"
 #include "runtime/queue/volume_queue.h"
@@ -42,7 +42,9 @@ class Client {
  public:
   explicit Client(UserVolume& volume);
   Answer run(IoOp op, Sector sector, u32 sectors, std::byte* data = nullptr, bool fua = false);
-  Answer read(Sector sector, u32 sectors, Buffer& to) { return run(IoOp::read, sector, sectors, to.data()); }
+  Answer read(Sector sector, u32 sectors, Buffer& to) {
+    return run(IoOp::read, sector, sectors, to.data());
+  }
   Answer write(Sector sector, u32 sectors, const Buffer& from, bool fua = false) {
     return run(IoOp::write, sector, sectors, from.data(), fua);
   }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+// Who is which member, and the sentences for what is wrong with one.
 #include "runtime/volume/open_set.h"
 
 #include <algorithm>
@@ -46,9 +47,10 @@ std::string wrong_member_text(const Finding& finding, const MemberSlots& slots) 
       const std::string expected =
           set != nullptr ? identity_text(set->member[finding.member].identity) : "";
       const Device* device = slots.device[finding.member].get();
-      return fmt::format("{}: is `{}`, but the volume was made with `{}`; if the disk was cloned, "
-                         "--ignore-identity takes it",
-                         path, device != nullptr ? device->identity() : "", expected);
+      return fmt::format(
+          "{}: is `{}`, but the volume was made with `{}`; if the disk was cloned, "
+          "--ignore-identity takes it",
+          path, device != nullptr ? device->identity() : "", expected);
     }
   }
   return path + ": is the wrong device";
@@ -84,10 +86,10 @@ const format::Superblock* MemberSlots::newest() const {
   const format::Superblock* result = nullptr;
   for (const auto& claim : claims) {
     if (!claim) continue;
-    const bool newer =
-        result == nullptr || claim->membership.generation > result->membership.generation ||
-        (claim->membership.generation == result->membership.generation &&
-         claim->header.sequence > result->header.sequence);
+    const bool newer = result == nullptr ||
+                       claim->membership.generation > result->membership.generation ||
+                       (claim->membership.generation == result->membership.generation &&
+                        claim->header.sequence > result->header.sequence);
     if (newer) result = &*claim;
   }
   return result;
@@ -112,8 +114,8 @@ Expected<MemberSlots> arrange_members(std::unique_ptr<Device> main,
     }
     all.push_back(spare.get());
     auto found = find_superblock(*spare);
-    const bool claims = found && *found && (*found)->own_member >= 1 &&
-                        (*found)->own_member < kMaxMembers;
+    const bool claims =
+        found && *found && (*found)->own_member >= 1 && (*found)->own_member < kMaxMembers;
     if (!claims) {
       placeless.push_back(std::move(spare));
       continue;
@@ -185,10 +187,12 @@ std::string text_of(const Finding& finding, const MemberSlots& slots) {
       return fmt::format("{}: a record of the map points where it may not", at);
     case FindingKind::double_owner:
       return fmt::format("{}: this spare block serves two blocks", at);
-    case FindingKind::member_missing: return path_of(slots, finding.member) + ": is missing";
+    case FindingKind::member_missing:
+      return path_of(slots, finding.member) + ": is missing";
     case FindingKind::member_stale:
       return path_of(slots, finding.member) + ": lags behind, is brought up to date";
-    case FindingKind::member_wrong: return wrong_member_text(finding, slots);
+    case FindingKind::member_wrong:
+      return wrong_member_text(finding, slots);
     case FindingKind::members_divergent:
       return path_of(slots, finding.member) + ": was changed apart from the other spares";
     case FindingKind::read_failed:
@@ -221,9 +225,12 @@ Error open_error(Status status, const std::vector<Finding>& findings, const Memb
     case Status::io_error:
       return Error{(what.empty() ? name + ": metadata cannot be read" : what) +
                    "; nothing was started"};
-    case Status::no_memory: return Error{name + ": not enough memory for its map"};
-    case Status::read_only: return Error{name + ": cannot be written to; try --read-only"};
-    default: return Error{fmt::format("{}: cannot be opened (status {})", name, int(status))};
+    case Status::no_memory:
+      return Error{name + ": not enough memory for its map"};
+    case Status::read_only:
+      return Error{name + ": cannot be written to; try --read-only"};
+    default:
+      return Error{fmt::format("{}: cannot be opened (status {})", name, int(status))};
   }
 }
 

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+// Reads the three places of a superblock and takes the newest intact copy.
 #include "runtime/volume/superblock_scan.h"
 
 #include <cstring>

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+// I/O, grace periods and memory for the engine, on the executor.
 #include "runtime/volume/user_host.h"
 
 #include <sys/random.h>
@@ -166,7 +167,8 @@ void UserHost::begin_round() {
 
 bool UserHost::step_grace() {
   if (grace_now_.empty()) {
-    if (grace_next_.empty()) [[likely]] return false;
+    if (grace_next_.empty()) [[likely]]
+      return false;
     begin_round();
   }
   for (std::size_t i = 0; i < count_; ++i) {

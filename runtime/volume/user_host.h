@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// The engine's host in user space: device I/O through one ring, time, grace periods by a look at the
-// queues, memory, events. Used by one thread, the executor; also alone, for `create` and `check`.
+// The engine's host in user space: device I/O through one ring, time, grace periods by a look at
+// the queues, memory, events. Used by one thread, the executor; also alone, for `create` and
+// `check`.
 #pragma once
 
 #include <array>
@@ -69,8 +70,8 @@ class UserHost final : public Host {
   void unpoison(const void* memory, std::size_t bytes) override;
 
  private:
-  static constexpr unsigned kOps = 256;         // I/Os of the engine with the devices; more wait
-  static constexpr u64 kGracePollNs = 50'000;   // a section lasts some microseconds
+  static constexpr unsigned kOps = 256;        // I/Os of the engine with the devices; more wait
+  static constexpr u64 kGracePollNs = 50'000;  // a section lasts some microseconds
   static constexpr u64 kMemoryPollNs = 20'000'000;
 
   // One I/O of the engine on its way.
@@ -103,8 +104,8 @@ class UserHost final : public Host {
   void* page_context_ = nullptr;
   u64 pages_wanted_ = 0;  // that could not be allocated yet
 
-  Fifo<GraceWork> grace_next_;     // wait for a round that begins after they came
-  Fifo<GraceWork> grace_now_;      // end with the present round
+  Fifo<GraceWork> grace_next_;  // wait for a round that begins after they came
+  Fifo<GraceWork> grace_now_;   // end with the present round
   std::array<QueueShared*, kMaxQueues> queues_{};
   std::array<u64, kMaxQueues> seen_{};  // section value that the round waits to change; 0: none
   std::size_t count_ = 0;

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+// The volume as exports and commands see it: every question goes to the executor.
 #include "runtime/volume/user_volume.h"
 
 #include <algorithm>
@@ -106,8 +107,9 @@ Expected<void> OpenVolume::close() {
   runner_->call([&] { volume().close(request); });
   ended.acquire();
   if (request.status == Status::ok || read_only_) return {};
-  return fail(name_ + ": the last checkpoint could not be written; the next start replays the "
-                      "journal instead");
+  return fail(name_ +
+              ": the last checkpoint could not be written; the next start replays the "
+              "journal instead");
 }
 
 Expected<std::unique_ptr<Queue>> OpenVolume::make_queue() {

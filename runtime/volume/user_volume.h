@@ -23,7 +23,6 @@
 
 namespace dmr::runtime {
 
-
 struct VolumeOptions {
   std::string name;  // for log lines
   bool read_only = false;
@@ -42,9 +41,11 @@ struct CommandResult {
 
 class UserVolume {
  public:
-  // Opens the set: `main` (null when it is missing) and the spares in any order. A spare that is missing is simply not in the
-  // list (refused without allow_degraded). `findings` gets what was found damaged, repaired or not,
-  // also when opening fails (in words: text_of in runtime/volume/open_set.h). Exit status 3 where safety refuses (another main, divergent members).
+  // Opens the set: `main` (null when it is missing) and the spares in any order. A spare that is
+  // missing is simply not in the list (refused without allow_degraded). `findings` gets what was
+  // found damaged, repaired or not, also when opening fails (in words: text_of in
+  // runtime/volume/open_set.h). Exit status 3 where safety refuses (another main, divergent
+  // members).
   static Expected<std::unique_ptr<UserVolume>> open(std::unique_ptr<Device> main,
                                                     std::vector<std::unique_ptr<Device>> spares,
                                                     const VolumeOptions& options,
@@ -65,7 +66,8 @@ class UserVolume {
   [[nodiscard]] virtual u32 logical_block_bytes() const = 0;   // unit of requests: main's
   [[nodiscard]] virtual u32 physical_block_bytes() const = 0;  // preferred: the remap block or more
   [[nodiscard]] virtual u32 block_bytes() const = 0;           // the remap unit
-  [[nodiscard]] virtual bool writable() const = 0;   // false also after metadata could not be written
+  [[nodiscard]] virtual bool writable()
+      const = 0;  // false also after metadata could not be written
   [[nodiscard]] virtual bool read_only() const = 0;  // as it was opened
   [[nodiscard]] virtual bool supports_discard() const = 0;
   [[nodiscard]] virtual Geometry geometry() const = 0;

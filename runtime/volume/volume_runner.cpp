@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+// The loop of the control thread.
 #include "runtime/volume/volume_runner.h"
 
 #include <pthread.h>
-
 #include <semaphore>
 
 namespace dmr::runtime {

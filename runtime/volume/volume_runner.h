@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// The control thread of a volume: runs the engine, its host's I/O and timers, and what other threads
-// post to it.
+// The control thread of a volume: runs the engine, its host's I/O and timers, and what other
+// threads post to it.
 #pragma once
 
 #include <atomic>

@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// What a running volume answers over its control socket.
+#include "runtime/control/volume_control.h"
+
+#include <semaphore>
+#include <unistd.h>
+
+#include <gtest/gtest.h>
+
+#include "runtime/testing/control_fixture.h"
+#include "runtime/testing/volume_fixture.h"
+
+namespace dmr::runtime {
+namespace {
+
+using namespace testing;
+using Json = nlohmann::json;
+
+class VolumeControlTest : public ControlTest {
+ protected:
+  void SetUp() override {
+    SetPaths specs{folder.file("main", 64 << 20), {folder.file("spare", 8 << 20)}};
+    create_set(specs);
+    specs.main = "faulty:" + folder.text_file("plan.json", "{}") + ":" + specs.main;
+    VolumeOptions options;
+    options.name = "vol";
+    auto opened = open_set(specs, options);
+    ASSERT_TRUE(opened) << opened.error().message;
+    volume = std::move(*opened);
+    serve(volume_handler({.volume = volume.get(),
+                          .stop = [this] { stopped.release(); },
+                          .exports = Json::array({"here"})}));
+    auto connected = ControlClient::connect("vol");
+    ASSERT_TRUE(connected);
+    client = std::make_unique<ControlClient>(std::move(*connected));
+  }
+  void TearDown() override {
+    server.reset();
+    EXPECT_TRUE(volume->close());
+  }
+  Json call(const Json& request) {
+    auto answer = client->call(request);
+    EXPECT_TRUE(answer) << answer.error().message;
+    return answer ? *answer : Json::object();
+  }
+
+  std::unique_ptr<UserVolume> volume;
+  std::unique_ptr<ControlClient> client;
+  std::binary_semaphore stopped{0};
+};
+
+TEST_F(VolumeControlTest, StatusHasTheDocumentedKeys) {
+  Client user(*volume);
+  ASSERT_EQ(user.fill(Sector(0), 8, 1).error, 0);
+  const Json status = call({{"op", "status"}});
+  EXPECT_EQ(status["name"], "vol");
+  EXPECT_EQ(status["pid"], ::getpid());
+  EXPECT_EQ(status["volume_sectors"], 131072);
+  EXPECT_EQ(status["writable"], true);
+  EXPECT_EQ(status["exports"][0], "here");
+  EXPECT_EQ(status["io"]["writes"], 1);
+  EXPECT_EQ(status["io"]["write_bytes"], 4096);
+  EXPECT_EQ(status["set"].get<std::string>().size(), 36U);
+  ASSERT_EQ(status["members"].size(), 2U);
+  EXPECT_EQ(status["members"][0]["role"], "main");
+  EXPECT_EQ(status["members"][1]["role"], "spare");
+  EXPECT_EQ(status["members"][1]["state"], "live");
+  EXPECT_EQ(status["members"][0]["path"], folder.path("main"));
+  EXPECT_GT(status["members"][1]["free_blocks"], 0);
+  EXPECT_EQ(status["pools"]["buffers"]["size"], 8);
+}
+
+TEST_F(VolumeControlTest, MarkMapAndForget) {
+  const Json marked =
+      call({{"op", "mark"}, {"ranges", {{{"sector", 4096}, {"count", 8}}, {{"sector", 808}}}}});
+  EXPECT_EQ(marked["status"], "ok");
+  EXPECT_EQ(marked["blocks_changed"], 2);
+  Json page = call({{"op", "map"}, {"limit", 1}});
+  ASSERT_EQ(page["runs"].size(), 1U);
+  EXPECT_EQ(page["done"], false);
+  EXPECT_EQ(page["runs"][0]["sector"], 808);
+  EXPECT_EQ(page["runs"][0]["member"], 1);
+  page = call({{"op", "map"}, {"cursor", page["cursor"]}, {"limit", 5}});
+  ASSERT_EQ(page["runs"].size(), 1U);
+  EXPECT_EQ(page["runs"][0]["sector"], 4096);
+  EXPECT_EQ(page["done"], true);
+  EXPECT_EQ(call({{"op", "checkpoint"}})["status"], "ok");
+  EXPECT_EQ(call({{"op", "forget"}, {"ranges", {{{"sector", 0}, {"count", 8192}}}}})["status"],
+            "ok");
+  EXPECT_EQ(call({{"op", "map"}})["runs"].size(), 0U);
+}
+
+TEST_F(VolumeControlTest, RangesOutsideOfTheVolumeAreRefused) {
+  for (const Json& ranges : {Json::array(), Json::array({{{"sector", 131072}}}),
+                             Json::array({{{"sector", 131071}, {"count", 2}}}),
+                             Json::array({{{"sector", 1}, {"count", 0}}}),
+                             Json::array({{{"sector", 8}, {"count", ~u64{0}}}})}) {
+    const auto answer = client->call({{"op", "mark"}, {"ranges", ranges}});
+    ASSERT_FALSE(answer) << ranges.dump();
+    EXPECT_EQ(answer.error().exit_code, kExitUsage);
+  }
+  EXPECT_FALSE(client->call({{"op", "mark"}}));
+  EXPECT_FALSE(client->call({{"op", "dance"}}));
+}
+
+TEST_F(VolumeControlTest, FaultsReachTheDecoratorAndEventsComeBack) {
+  EXPECT_EQ(call({{"op", "faults"},
+                  {"member", 0},
+                  {"request", {{"add", {{{"sector", 80}, {"on", "write"}}}}}}})["ranges"],
+            1);
+  Client user(*volume);
+  ASSERT_EQ(user.fill(Sector(80), 8, 1).error, 0);
+  const Json events = call({{"op", "events"}});
+  ASSERT_EQ(events["events"].size(), 1U);
+  EXPECT_EQ(events["events"][0]["kind"], "remapped");
+  EXPECT_EQ(events["events"][0]["sector"], 80);
+  EXPECT_EQ(call({{"op", "events"}, {"after", events["newest"]}})["events"].size(), 0U);
+  EXPECT_FALSE(client->call({{"op", "faults"}, {"member", 1}}));
+  EXPECT_FALSE(client->call({{"op", "faults"}, {"member", 9}}));
+}
+
+TEST_F(VolumeControlTest, StopIsPassedOn) {
+  call({{"op", "stop"}});
+  stopped.acquire();
+}
+
+}  // namespace
+}  // namespace dmr::runtime
