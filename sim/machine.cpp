@@ -31,8 +31,7 @@ Machine::Machine(u64 seed, const Shape& shape)
   };
   host.on_event = [this](const Event& event) {
     // Where so much is bad that probes meet bad sectors too, the breaker opens with good reason.
-    const u64 bad = u64{disks[event.member]->fault_count()} * shape_.block_sectors;
-    if (event.kind == EventKind::breaker_open && bad * 10 > disks[event.member]->sectors()) {
+    if (event.kind == EventKind::breaker_open && much_is_bad(event.member)) {
       oracle.device_error(event.member, IoOp::read, IoStatus::transport, Sector(0), 0);
     }
   };

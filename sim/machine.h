@@ -92,8 +92,10 @@ class Machine final : private Engine, private FindingSink, private VolumeView {
   bool is_lost(Sector sector) override;
   bool home_is_gone(Sector sector) override;
   bool can_redirect() override;
+  bool breaker_open_with_reason() override;
   Sector sector_at(Member member, Sector device_sector) override;
 
+  [[nodiscard]] bool much_is_bad(Member member) const;
   [[nodiscard]] bool home_at(Sector sector, Run& run);
   void audit_home(const Run& run, std::vector<std::vector<bool>>& owned);
   void begin_open(Volume::Open& open, bool read_only, bool allow_degraded);

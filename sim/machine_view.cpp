@@ -45,6 +45,20 @@ bool Machine::can_redirect() {
   return false;
 }
 
+bool Machine::much_is_bad(Member member) const {
+  const u64 bad = u64{disks[member]->fault_count()} * shape_.block_sectors;
+  return bad * 10 > disks[member]->sectors();
+}
+
+bool Machine::breaker_open_with_reason() {
+  if (volume_ == nullptr) return false;
+  const VolumeStats stats = volume_->stats();
+  for (Member m = 0; m < disks.size(); ++m) {
+    if (stats.member[m].breaker_open && much_is_bad(m)) return true;
+  }
+  return false;
+}
+
 Sector Machine::sector_at(Member member, Sector device_sector) {
   const Sector nobody(oracle.sectors());
   if (volume_ == nullptr) return nobody;

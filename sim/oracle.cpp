@@ -89,7 +89,9 @@ bool Oracle::may_return(const State& state, const Version& version, u64 begun) c
     if (&other == &version || other.discard) continue;
     if (!other.acknowledged && !other.seen) continue;
     if (other.high > begun) continue;
-    if (version.high <= std::max(other.low, other.read_low)) return false;
+    // A discard may show now and then, whatever was read in between, until the next write.
+    const u64 low = version.discard ? other.begun : std::max(other.low, other.read_low);
+    if (version.high <= low) return false;
   }
   return true;
 }
@@ -148,6 +150,7 @@ void Oracle::end_read(const Ticket& ticket, bool ok, Sector bad, const std::vect
 
 bool Oracle::device_trouble_since(u64 stamp) const {
   if (member_lost_ || refusals_expected_ || last_device_error_ >= stamp) return true;
+  if (view_ != nullptr && view_->breaker_open_with_reason()) return true;
   return last_device_error_ != 0 && world_.now_ns() - device_error_ns_ < kTroubleLasts_ns;
 }
 

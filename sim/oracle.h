@@ -54,6 +54,8 @@ class VolumeView {
   virtual bool is_lost(Sector sector) = 0;       // in the map
   virtual bool home_is_gone(Sector sector) = 0;  // its member is not there
   virtual bool can_redirect() = 0;  // a live spare has a free block, the volume is writable
+  // The breaker of a member is open, and so much of it is bad that probes meet bad places, too.
+  virtual bool breaker_open_with_reason() = 0;
   // Whose data lies there; sectors() when nobody's. For content that does not name its sector.
   virtual Sector sector_at(Member member, Sector device_sector) = 0;
 
