@@ -49,7 +49,8 @@ class Acts:
     def store_and_compare(self):
         terminal = self.terminal
         failure = self.access.format()
-        terminal.claim(not failure, f"mkfs.ext4 works{': ' + failure if failure else ''}")
+        if failure is not None:
+            terminal.claim(not failure, f"mkfs.ext4 works{': ' + failure if failure else ''}")
         self.access.mount()
         self.spoil_spare()
         progress = terminal.progress("writing all files", self.story.total())
@@ -75,9 +76,10 @@ class Acts:
     def grow_weak(self):
         terminal = self.terminal
         terminal.act("3. The disk gets worse: sectors become weak")
+        weak = self.story.weak_faults(self.access)
         self.access.unmount()
         before = self.volume.status()
-        self.volume.add_faults(self.story.weak_faults())
+        self.volume.add_faults(weak)
         self.access.mount()
         self.results.verdict = self.compare("although reads failed")
         wait_until(lambda: self.volume.status()["weak_blocks"] == 0, 30, "the move of weak blocks")
@@ -111,8 +113,8 @@ class Acts:
         file, begin = self.victim()
         lost = [begin + offset for offset in LOST_OFFSETS]
         terminal.say(f"file      /{file.name} ({size_text(file.size)})")
-        terminal.say(f"sectors   {begin + 34}+2, {begin + 37}, {begin + 56}+8: under its middle, for good"
-                     .replace("under its middle, for good", "the disk will not read them again"))
+        terminal.say(f"sectors   {begin + 34}+2, {begin + 37}, {begin + 56}+8: the disk will not read "
+                     "them again")
         content = [self.access.read_sector(sector) for sector in range(begin, begin + LOST_SPAN)]
         self.access.unmount()
         self.volume.add_faults([fault(sector, 1, "read") for sector in lost])
@@ -137,13 +139,22 @@ class Acts:
             f"{len(lost)} sectors lost on purpose: EIO for these {len(failed)}, no neighbour harmed.")
 
     def map_names(self, lost):
-        self.volume.show("map", self.volume.name, "--lost", check=True, lines=12)
+        self.show_map(lost)
         named = set()
         for run in self.volume.map():
             if run["lost_sectors"] == run["sectors"]:
                 named.update(range(run["sector"], run["sector"] + run["sectors"]))
             named.update(run.get("lost", []))
         self.terminal.claim(set(lost) <= named, "`map` names them")
+
+    def show_map(self, lost):
+        """The lines of `map` that tell of these sectors."""
+        blocks = {str(sector // BLOCK_SECTORS) for sector in lost}
+        done = self.volume.show("map", self.volume.name, quiet=True)
+        lines = done.stdout.rstrip().split("\n")
+        told = [line for line in lines[1:] if blocks & set(line.split()[:1])]
+        self.terminal.output("\n".join(lines[:1] + told))
+        self.terminal.output(f"... and {len(lines) - len(told) - 1:,} more lines")
 
     def write_again(self, file, begin, content, lost):
         """What the owner does with a lost file: restore it from somewhere else."""

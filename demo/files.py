@@ -8,8 +8,8 @@ import random
 import stat
 from dataclasses import dataclass
 
-PLACES = ("/usr/share/doc", "/usr/share/man", "/usr/include", "/usr/share", "/usr/lib", "/usr/bin")
-SMALLEST, LARGEST = 64, 16 << 20
+PLACES = ("/usr/share/doc", "/usr/lib", "/usr/include", "/usr/share", "/usr/bin")
+SMALLEST, LARGEST = 4096, 8 << 20
 CHUNK = 1 << 20
 
 
@@ -43,16 +43,17 @@ def choose(want_bytes, want_files):
     """Real files until there are enough of them, and the places that they come from."""
     chosen, places, seen, total = [], [], set(), 0
     for place in PLACES:
+        # No place gives more than a part, so that small and large files of all kinds come together.
+        bytes_end = min(want_bytes, total + want_bytes * 2 // 5)
+        files_end = min(want_files, len(chosen) + want_files * 2 // 5)
         before = len(chosen)
         for file in walk(place, seen):
-            if total >= want_bytes or len(chosen) >= want_files:
+            if total >= bytes_end or len(chosen) >= files_end:
                 break
             chosen.append(file)
             total += file.size
         if len(chosen) > before:
             places.append(place)
-        if total >= want_bytes or len(chosen) >= want_files:
-            break
     return chosen, places
 
 

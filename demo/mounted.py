@@ -13,7 +13,6 @@ from disk import SECTOR
 from workshop import DemoError
 
 FIEMAP_IOCTL = 0xC020660B
-FIEMAP_SYNC = 1
 MAX_EXTENTS = 512
 
 
@@ -95,7 +94,7 @@ class Mounted:
     # ---- the filesystem ----
 
     def format(self):
-        """Why it failed, or an empty text."""
+        """Why it failed, or an empty text; None where store() does it."""
         done = self.workshop.run("mkfs.ext4", "-q", "-E", "nodiscard,lazy_itable_init=0",
                                  self.device, check=False)
         return done.stdout.strip() if done.returncode != 0 else ""
@@ -147,7 +146,7 @@ class Mounted:
 
     def extents(self, file):
         """Where the file lies: [(first sector, sectors)] of the device, in its order."""
-        head = struct.pack("=QQIIII", 0, (1 << 64) - 1, FIEMAP_SYNC, 0, MAX_EXTENTS, 0)
+        head = struct.pack("=QQIIII", 0, (1 << 64) - 1, 0, 0, MAX_EXTENTS, 0)
         request = array.array("B", head + bytes(56 * MAX_EXTENTS))
         with open(self.path_of(file), "rb") as handle:
             fcntl.ioctl(handle, FIEMAP_IOCTL, request)

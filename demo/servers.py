@@ -94,17 +94,14 @@ class Volume(Server):
                             f"{done.stderr.strip()}")
         return done
 
-    def show(self, *words, check=True, lines=None, quiet=False):
+    def show(self, *words, check=True, quiet=False):
         """Runs a command as the user would type it, and shows it and what it prints."""
         folder = re.escape(self.workshop.disks) + "/"
         self.terminal.command(re.sub(folder, "", f"dm-remap {shlex.join(words)}"))
         done = self.call(*words, check=check, colour=self.terminal.coloured)
         text = re.sub(folder, "", (done.stdout + done.stderr).rstrip())
         if text and not quiet:
-            shown = text.split("\n")
-            self.terminal.output("\n".join(shown[:lines]))
-            if lines is not None and len(shown) > lines:
-                self.terminal.output(f"... and {len(shown) - lines:,} more lines")
+            self.terminal.output(text)
         return done
 
     def json(self, *words):

@@ -8,13 +8,16 @@ import files
 import mounted
 import wired
 from acts import Acts
-from disk import MAIN_BYTES, SECTOR, SPARE_BYTES, FailingDisk, fault, make_sparse, sectors_in
+from disk import (MAIN_BYTES, SECTOR, SPARE_BYTES, FailingDisk, blocks_of, fault, make_sparse,
+                  sectors_in)
 from servers import BareDisk, Volume
 from terminal import count_text, size_text
 from workshop import DemoError
 
 LEDGER_BYTES = 4 << 20
 FEWEST_FILES = 500
+WEAK_FAILURES = 3
+FILES_GROWING_WEAK = 3
 
 
 class Story:
@@ -56,7 +59,7 @@ class Story:
                      f"{self.options.seed} in clusters:")
         for text, bursts in (("cannot be read (though it takes writes)", disk.unreadable),
                              ("refuses writes", disk.unwritable),
-                             ("will become weak: fails twice, then reads", disk.weak)):
+                             ("will become weak: reads fail three times", disk.weak)):
             terminal.say(f"          {sectors_in(bursts):6,} sectors in {len(bursts):3} bursts: {text}")
         terminal.say(f"spare     {size_text(SPARE_BYTES)}; it will turn out to have bad sectors too")
         self.choose_files()
@@ -68,13 +71,13 @@ class Story:
         self.chosen, places = files.choose(want, self.options.files)
         text = f"of this machine, from {', '.join(places)}"
         total = sum(file.size for file in self.chosen)
-        if len(self.chosen) < min(FEWEST_FILES, self.options.files) or total < want // 4:
+        if len(self.chosen) < min(FEWEST_FILES, self.options.files) or total < want // 3:
             folder = self.workshop.folder(self.workshop.disks)
             made = files.generate(folder, want - total, self.options.seed)
             self.chosen += made
             text += f", and {len(made)} generated ones: there are too few real ones"
         total = sum(file.size for file in self.chosen)
-        self.terminal.say(f"files     {len(self.chosen):,} real ones, {size_text(total)}, {text}")
+        self.terminal.say(f"files     {len(self.chosen):,} files, {size_text(total)}, {text}")
         source = self.disk_file("ledger")
         with open(source, "wb") as file:
             file.write(os.urandom(LEDGER_BYTES))
@@ -87,8 +90,13 @@ class Story:
         make_sparse(path, MAIN_BYTES)
         return f"faulty:{self.plan}:{path}"
 
-    def weak_faults(self):
-        return [fault(sector, count, "read", times=2) for sector, count in self.disk.weak]
+    def weak_faults(self, access):
+        """Some of these clusters lie below the largest files, so that they are met for sure."""
+        largest = sorted(self.chosen, key=lambda file: -file.size)[:FILES_GROWING_WEAK]
+        bursts = self.disk.weak + [burst for file in largest
+                                   for burst in self.disk.cluster(access.extents(file)[0][0])]
+        return [fault(sector, count, "read", times=WEAK_FAILURES)
+                for burst in bursts for sector, count in blocks_of(burst)]
 
     # ---- without ----
 
@@ -116,8 +124,9 @@ class Story:
                      if errors else "no error was reported")
         for text in errors[:3]:
             terminal.say(f"  {text}")
+        weak = self.weak_faults(access)
         access.unmount()
-        server.add_faults(self.weak_faults())
+        server.add_faults(weak)
         try:
             access.mount()
         except DemoError as error:
@@ -144,9 +153,12 @@ class Story:
         terminal.act("2. The same disk behind dm-remap")
         spec, listing = self.fresh_disk("failing.img"), self.disk_file("bad.txt")
         self.scan(spec, listing)
-        volume = Volume(self.workshop, terminal, self.program, "failing")
+        volume = Volume(self.workshop, terminal, self.program, "demo")
+        healthy = self.disk_file("spare.json")
+        with open(healthy, "w", encoding="ascii") as file:
+            file.write("{}")
         volume.show("create", volume.name, "--main", spec, "--spare",
-                    f"faulty::{self.disk_file('spare.img')}", *self.workshop.buffered)
+                    f"faulty:{healthy}:{self.disk_file('spare.img')}", *self.workshop.buffered)
         access = self.way(self.workshop, volume)
         access.attach()
         volume.show("import", volume.name, "--badblocks", listing, "--block-size", "4096")
@@ -203,4 +215,4 @@ class Story:
             terminal.say(text)
         blocks = size_text(results.remapped * 8 * SECTOR)
         terminal.say(f"{results.remapped:,} blocks ({blocks}) of the disk now live on the spare; "
-                     f"{results.lost} sectors are lost.")
+                     f"{results.lost:,} unreadable sectors were never written to and hold nothing.")

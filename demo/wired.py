@@ -51,7 +51,7 @@ class Wired:
     def remount(self):
         """Nothing is cached on this way."""
 
-    scan_command = "badblocks -b 4096 -o bad.txt (done by this script over NBD)"
+    scan_command = "# what `badblocks -b 4096` does, by this script over NBD"
 
     def scan(self, listing):
         """Reads all and lists what cannot be read, in blocks of 4 KiB like badblocks(8)."""
@@ -78,7 +78,6 @@ class Wired:
 
     def format(self):
         """The image is made together with its files: see store()."""
-        return ""
 
     def store(self, chosen, progress):
         stage = self.workshop.folder(self.workshop.disks)

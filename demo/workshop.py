@@ -28,7 +28,7 @@ def find_tool(name):
     """Programs for administrators lie where an ordinary user's PATH does not lead."""
     path = shutil.which(name, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
     if path is None:
-        raise DemoError(f"`{name}` is not installed; `scripts/install-packages demo` brings it")
+        raise DemoError(f"`{name}` is not installed; `scripts/install-packages` knows its package")
     return path
 
 
@@ -62,9 +62,22 @@ class Workshop:
         self.environment["DM_REMAP_STATE_DIR"] = os.path.join(self.short, "state")
 
     def folder(self, where):
-        path = tempfile.mkdtemp(prefix="dm-remap-demo-", dir=where)
-        self.later(f"remove {path}", lambda: None if self.keep else shutil.rmtree(path))
+        path = tempfile.mkdtemp(prefix="dm-remap-", dir=where)
+        self.later(f"remove {path}", lambda: self.remove(path))
         return path
+
+    def remove(self, path):
+        """With what a killed server has left mounted below."""
+        with open("/proc/self/mounts", encoding="utf-8", errors="replace") as file:
+            mounts = [line.split()[1] for line in file]
+        for mount in reversed(mounts):
+            if mount.startswith(path + "/"):
+                if os.geteuid() == 0:
+                    self.run("umount", "--lazy", mount)
+                else:
+                    self.run("fusermount3", "-u", "-z", mount)
+        if not self.keep:
+            shutil.rmtree(path)
 
     def later(self, what, action):
         """Registers what undoes a step; returns a handle that now() and forget() take."""
@@ -82,14 +95,14 @@ class Workshop:
             self.undo.remove(entry)
             entry[1]()
 
-    def run(self, *command, check=True, capture=True, **options):
+    def run(self, *command, check=True, capture=True, seconds=120, **options):
         """The completed process; its output is text."""
         command = [find_tool(command[0])] + [str(word) for word in command[1:]]
         if capture:
             options.setdefault("stdout", subprocess.PIPE)
             options.setdefault("stderr", subprocess.STDOUT)
         done = subprocess.run(command, env=self.environment, text=True, errors="replace",
-                              stdin=subprocess.DEVNULL, timeout=120, check=False, **options)
+                              stdin=subprocess.DEVNULL, timeout=seconds, check=False, **options)
         if check and done.returncode != 0:
             raise DemoError(f"`{shlex.join(command)}` ended with {done.returncode}:\n"
                             f"{(done.stdout or '').strip()}")
@@ -106,7 +119,7 @@ class Workshop:
                 action()
             except Exception as error:  # pylint: disable=broad-except
                 clean = False
-                print(f"demo: cleaning up: {what}: {error}", file=sys.stderr)
+                print(f"cleaning up: {what}: {error}", file=sys.stderr)
         return clean
 
 
