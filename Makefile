@@ -4,7 +4,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := build
-.PHONY: build demo test bench clean
+.PHONY: build demo test bench clean kernel test-kernel
 
 # $(call configure,PRESET,OPTIONS): quiet unless it fails.
 configure = log=$$(cmake --preset $(1) $(2) 2>&1) || { echo "$$log" >&2; exit 1; }
@@ -42,6 +42,22 @@ bench:
 	@$(call configure,release,-DDMR_TESTS=ON -DDMR_BENCH=ON)
 	@$(call compile,release) --target dm-remap bench
 	@bench/run build/release
+
+# The module, built beside the sources: KDIR=/lib/modules/VERSION/build chooses the kernel.
+KDIR ?= $(lastword $(sort $(wildcard /lib/modules/*/build)))
+MODULE := build/kernel/src/dm_remap.ko
+kernel:
+	@scripts/install-packages kernel
+	@scripts/kernel-sources build/kernel/src
+	@$(MAKE) --no-print-directory -C $(or $(KDIR),$$(ls -d /lib/modules/*/build | tail -1)) \
+	  M=$(CURDIR)/build/kernel/src modules
+	@strip --strip-debug -o build/kernel/dm_remap.ko $(MODULE)
+	@echo "$(MODULE): $$(stat -c %s build/kernel/dm_remap.ko) bytes when stripped"
+
+test-kernel: build kernel
+	@scripts/install-packages test-kernel
+	@scripts/fetch-kernel build/kernel-vm
+	@tests/kernel/run $(SCENARIOS)
 
 clean:
 	rm -rf build

@@ -44,12 +44,18 @@ def flag_problems(path: str, arguments: list[str]) -> list[str]:
     return problems
 
 
+def is_kernel_c(source: Source) -> bool:
+    """Of the module's shim, which is C: only the kernel's build knows its headers."""
+    return any(line.startswith("#include <linux/") for line in source.lines) and \
+        source.folder == "kernel"
+
+
 def lonely_headers(sources: list[Source]) -> list[str]:
     """Headers that no .cpp proves to stand alone by including them first."""
     paths = {source.path for source in sources}
     return [
         source.path for source in sources
-        if source.name.endswith(".h") and source.folder != "core"
+        if source.name.endswith(".h") and source.folder != "core" and not is_kernel_c(source)
         and source.path[:-2] + ".cpp" not in paths
         and source.path[:-2] + "_test.cpp" not in paths
     ]

@@ -29,8 +29,27 @@ null_disk() {
   echo 1 >"$nd/power"
   echo "/dev/$1"
 }
-bad_blocks() { echo "+$2-$3" >"/sys/kernel/config/nullb/$1/badblocks"; }  # NAME FIRST LAST
-good_blocks() { echo "-$2-$3" >"/sys/kernel/config/nullb/$1/badblocks"; }
+bad_blocks() { # NAME FIRST LAST; in parts, because 6.1 sorts longer ranges wrongly
+  bb=$2
+  while [ "$bb" -le "$3" ]; do
+    be=$((bb + 511 < $3 ? bb + 511 : $3))
+    echo "+$bb-$be" >"/sys/kernel/config/nullb/$1/badblocks"
+    bb=$((be + 1))
+  done
+}
+# 16 MiB of scsi_debug: real sense data. Sectors 4660 to 4662 are unreadable after medium_errors 2.
+scsi_disk() {
+  modprobe sd_mod
+  modprobe scsi_debug dev_size_mb=16 opts=0 delay=0 medium_error_start=4660 medium_error_count=3
+  for round in $(seq 50); do
+    disk=$(ls /sys/bus/pseudo/drivers/scsi_debug/adapter0/host*/target*/*/block 2>/dev/null) &&
+      [ -b "/dev/$disk" ] && break
+    sleep 0.1
+  done
+  echo "/dev/$disk"
+}
+medium_errors() { echo "$1" >/sys/bus/pseudo/drivers/scsi_debug/opts; } # 2: on, 0: off
+scsi_state() { echo "$2" >"/sys/block/$(basename "$1")/device/state"; } # DEVICE offline|running
 sectors_of() { blockdev --getsz "$1"; }
 
 table_of() { # table_of MAIN SPARE... : one segment over all of main
@@ -72,7 +91,7 @@ pattern() { # pattern SEED SECTORS: text that repeats nowhere
 }
 put() { # put DEV SECTOR FILE [BS]: direct, in requests of BS bytes
   # A last part that is shorter than the others would be written through the page cache.
-  [ $(($(wc -c <"$3") % $(echo "${4:-64k}" | sed 's/k/*1024/; s/M/*1048576/'))) -eq 0 ] ||
+  [ $(($(wc -c <"$3") % ($(echo "${4:-64k}" | sed 's/k/*1024/; s/M/*1048576/')))) -eq 0 ] ||
     set -- "$1" "$2" "$3" 512
   dd if="$3" of="$1" bs="${4:-64k}" seek="$(($2 * 512))" oflag=direct,seek_bytes \
     conv=notrunc status=none

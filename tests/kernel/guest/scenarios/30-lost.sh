@@ -2,21 +2,8 @@
 # What cannot be read is lost, exactly that, until it is written.
 set -euo pipefail
 
-# 16 MiB with unreadable sectors 4660 to 4662: real sense data.
-medium_error_disk() {
-  modprobe sd_mod
-  modprobe scsi_debug dev_size_mb=16 opts=0 delay=0 medium_error_start=4660 medium_error_count=3
-  for try in $(seq 50); do
-    disk=$(ls /sys/bus/pseudo/drivers/scsi_debug/adapter0/host*/target*/*/block 2>/dev/null) &&
-      [ -b "/dev/$disk" ] && break
-    sleep 0.1
-  done
-  echo "/dev/$disk"
-}
-medium_errors() { echo "$1" >/sys/bus/pseudo/drivers/scsi_debug/opts; } # 2: on, 0: off
-
 scenario_unreadable_sectors_are_lost_exactly() {
-  main=$(medium_error_disk) spare=$(null_disk s 8)
+  main=$(scsi_disk) spare=$(null_disk s 8)
   pattern a 1024 >/tmp/a.img
   put "$main" 4096 /tmp/a.img
   make_volume vol "$main" "$spare"

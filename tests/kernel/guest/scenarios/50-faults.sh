@@ -6,12 +6,13 @@ scenario_spare_exhausted_fails_new_bad_blocks_only() {
   main=$(null_disk m 32) spare=$(null_disk s 1)
   make_volume vol "$main" "$spare"
   total=$(figure vol spare_total)
-  bad_blocks m 8192 65535
+  # 256 of 8192 blocks: the disk as a whole still answers.
+  bad_blocks m 8192 10239
   pattern a 64 >/tmp/a.img
   at=8192
   while put /dev/mapper/vol $at /tmp/a.img 2>/dev/null; do
     at=$((at + 64))
-    [ $at -lt 40000 ] || fail "the spare has no end"
+    [ $at -lt 10240 ] || fail "the spare has no end"
   done
   free=$(figure vol spare_free)
   [ "$free" -lt 8 ] || fail "$free of $total spare blocks are left"
@@ -100,23 +101,61 @@ scenario_flush_reaches_both_members() {
 }
 
 scenario_a_refused_flush_stops_writes_until_resume() {
-  NULL_CACHE=2
-  main=$(null_disk m 32) spare=$(null_disk s 8)
-  NULL_CACHE=
-  switchable main "$main"
-  make_volume vol /dev/mapper/main "$spare"
+  main=$(scsi_disk) spare=$(null_disk s 8)
+  make_volume vol "$main" "$spare"
   pattern a 8 >/tmp/a.img
-  put /dev/mapper/vol 800 /tmp/a.img
-  pull_cable main
-  refuses dd if=/tmp/a.img of=/dev/mapper/vol bs=4k count=1 conv=notrunc,fsync status=none
-  plug_cable main "$main"
-  refuses dd if=/tmp/a.img of=/dev/mapper/vol bs=4k count=1 oflag=direct conv=notrunc status=none
+  put /dev/mapper/vol 800 /tmp/a.img 4k
+  scsi_state "$main" offline
+  # No data is dirty: the flush goes alone.
+  refuses dd if=/dev/null of=/dev/mapper/vol count=0 conv=notrunc,fsync status=none
+  scsi_state "$main" running
   expect state "$(figure vol state)" flush-failed
+  refuses put /dev/mapper/vol 800 /tmp/a.img 4k
+  refuses dd if=/dev/null of=/dev/mapper/vol count=0 conv=notrunc,fsync status=none
   same_at /dev/mapper/vol 800 /tmp/a.img
+  dmsetup message vol 0 events | grep -q ' flush_failed 0 ' || fail "no event"
   dmsetup suspend vol
   dmsetup resume vol
-  put /dev/mapper/vol 800 /tmp/a.img
   expect state "$(figure vol state)" rw
+  put /dev/mapper/vol 800 /tmp/a.img 4k
+}
+
+scenario_an_offline_disk_marks_nothing() {
+  main=$(scsi_disk) spare=$(null_disk s 8)
+  make_volume vol "$main" "$spare"
+  pattern a 8 >/tmp/a.img
+  put /dev/mapper/vol 800 /tmp/a.img 4k
+  scsi_state "$main" offline
+  refuses put /dev/mapper/vol 800 /tmp/a.img 4k
+  refuses get /dev/mapper/vol 800 8 /tmp/b.img
+  scsi_state "$main" running
+  expect "remapped blocks" "$(figure vol remapped_blocks)" 0
+  expect "lost sectors" "$(figure vol lost_sectors)" 0
+  put /dev/mapper/vol 800 /tmp/a.img 4k
+  same_at /dev/mapper/vol 800 /tmp/a.img
+}
+
+scenario_bad_blocks_on_a_spare_are_passed_over() {
+  main=$(null_disk m 32) spare=$(null_disk s 8)
+  make_volume vol "$main" "$spare"
+  # Every second spare block from the first free one on refuses.
+  dmsetup message vol 0 mark 0+8 >/tmp/mark.log
+  home=$(dmsetup message vol 0 map | awk 'NR == 1 {print $4}')
+  at=$((home * 8 + 8))
+  end=$((at + 1600))
+  while [ $at -lt $end ]; do
+    bad_blocks s $at $((at + 7))
+    at=$((at + 16))
+  done
+  bad_blocks m 8192 12287
+  pattern a 4096 >/tmp/a.img
+  put /dev/mapper/vol 8192 /tmp/a.img
+  same_at /dev/mapper/vol 8192 /tmp/a.img
+  expect "remapped blocks" "$(figure vol remapped_blocks)" 513
+  [ "$(figure vol spare_bad)" -ge 50 ] || fail "only $(figure vol spare_bad) bad spare blocks"
+  dmsetup remove vol
+  start_volume vol "$main" "$spare"
+  same_at /dev/mapper/vol 8192 /tmp/a.img
 }
 
 fill_filesystem() { # FOLDER: 60 files with a list of their sums
