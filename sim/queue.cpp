@@ -118,7 +118,7 @@ void SimQueue::flush_done(Piece& piece) {
     finish(piece, true, Sector(0));
     return;
   }
-  volume_->note_flush_refused();
+  volume_->note_flush_refused(piece.job->flush, member);
   oracle_.user_flush_refused();
   if (member == kMain) {
     finish(piece, false, Sector(0));

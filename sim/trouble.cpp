@@ -143,6 +143,7 @@ void Scenario::check_findings(bool after_power_cut) {
   for (const Finding& finding : machine_->findings()) {
     const bool harmless = finding.kind == FindingKind::superblock_stale ||
                           finding.kind == FindingKind::superblock_torn ||
+                          finding.kind == FindingKind::superblock_damaged ||
                           finding.kind == FindingKind::member_stale;
     if (after_power_cut && harmless && !finding.fatal) continue;
     // A write that the device failed may have torn what it was to replace.

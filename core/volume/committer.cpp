@@ -156,6 +156,7 @@ Task<Status> Committer::flush_spares(FrameStack&, u32 members) {
       continue;
     }
     flush_failed_ |= 1U << io.member;
+    state_.flush[io.member].covered(flush_token_[io.member]);  // told as lost, by the refusal
     state_.tell(EventKind::flush_failed, io.member, Sector(0), 0, io.status);
     request_retire(io.member);
   }

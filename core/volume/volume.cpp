@@ -202,7 +202,7 @@ FlushTicket Volume::flush_begin() const {
   FlushTicket ticket;
   ticket.members = 1U << kMain;
   for (Member m = 1; m < state_.members; ++m) {
-    if (!state_.takes_data(m) || DMR_BUG(skip_flush_of_spare)) continue;
+    if (!state_.readable(m) || DMR_BUG(skip_flush_of_spare)) continue;
     // `flushed` first: were it read last, a flush that ended in between could hide a newer write.
     const u64 flushed = state_.flush[m].flushed.load(std::memory_order_acquire);
     ticket.token[m] = state_.flush[m].written.load(std::memory_order_acquire);

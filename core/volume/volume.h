@@ -96,8 +96,9 @@ class Volume {
   void route_batch(std::span<const Extent> extents, u32 writes, std::span<Route> out) const;
   [[nodiscard]] bool writable() const { return state_.writable.load(std::memory_order_acquire); }
 
-  // FLUSH: every member of the ticket is flushed. Each that succeeded: flush_member_ok(). One that
-  // refuses: note_flush_refused() at once, EIO, and for a spare flush_failed() on the executor.
+  // FLUSH: every member of the ticket is flushed (a retired spare, too, when a write that was under
+  // way has reached it since). Each that succeeded: flush_member_ok(). One that refuses:
+  // note_flush_refused() at once, EIO, and for a spare flush_failed() on the executor.
   // A refused flush may have lost what other clients wrote. So each queue keeps the number of
   // refusals that it has told its client (at its creation: flush_refusals()), compares when a FLUSH
   // has completed on all members, and answers EIO once for whatever is new.
@@ -105,8 +106,10 @@ class Volume {
   void flush_member_ok(const FlushTicket& ticket, Member member) {
     state_.flush[member].covered(ticket.token[member]);
   }
-  void note_flush_refused() {
+  void note_flush_refused(const FlushTicket& ticket, Member member) {
     state_.flush_refusals.fetch_add(1, std::memory_order_acq_rel);
+    // What the ticket covers will be told as lost; no later flush has to reach for it.
+    state_.flush[member].covered(ticket.token[member]);
   }
   [[nodiscard]] u64 flush_refusals() const {
     return state_.flush_refusals.load(std::memory_order_acquire);

@@ -122,7 +122,7 @@ void VolumeQueue::on_flush_done(Piece& piece) {
     return;
   }
   piece.status = io_status_of(piece.op.error);
-  volume_.note_flush_refused();
+  volume_.note_flush_refused(state_of(*piece.owner).ticket, member);
   fail(*piece.owner, Sector{}, EIO);
   // The engine knows before the caller does.
   piece.message = {.next = nullptr, .run = &VolumeQueue::report_flush, .context = &piece};
