@@ -61,8 +61,8 @@ class Members : public ::testing::Test {
 
   // Changes the superblocks of a spare as another program would have written them.
   template <class Change>
-  void rewrite_superblocks(Member member, Change change) {
-    for (u8 copy = 0; copy < kSuperblockCopies; ++copy) {
+  void rewrite_superblocks(Member member, Change change, u8 copies = kSuperblockCopies) {
+    for (u8 copy = 0; copy < copies; ++copy) {
       const Result<Sector> at = SpareLayout::superblock_sector(bench_.disks.sectors(member), copy);
       auto& block = *reinterpret_cast<format::Superblock*>(bench_.disks.bytes(member).data() +
                                                            at->value * kSectorBytes);
@@ -122,6 +122,21 @@ TEST_F(Members, SpareOfAnotherSetIsRefused) {
   bench_.disks.bytes(2) = other.disks.bytes(2);
   EXPECT_EQ(bench_.load(), Status::wrong_member);
   EXPECT_EQ(bench_.findings.all.back().wrong, WrongMember::set);
+}
+
+TEST_F(Members, OneSuperblockOfAnotherSetIsDamageThatIsRepaired) {
+  const auto into_another_set = [](format::Superblock& block) {
+    block.header.set.bytes[0] ^= 1;
+    block.header.sequence += 100;  // newer than all that is ours
+  };
+  rewrite_superblocks(1, into_another_set, 1);
+  ASSERT_EQ(bench_.load(), Status::ok);
+  ASSERT_EQ(bench_.findings.count(FindingKind::superblock_damaged), 1U);
+  EXPECT_EQ(bench_.findings.all.back().copy, 0);
+  ASSERT_EQ(bench_.begin(), Status::ok);
+  bench_.restart();
+  ASSERT_EQ(bench_.load(), Status::ok);
+  EXPECT_TRUE(bench_.findings.all.empty());
 }
 
 TEST_F(Members, SpareBeyondTheTableIsRefused) {

@@ -50,6 +50,9 @@ class Superblocks {
   }
   [[nodiscard]] const format::Superblock& block_of(Member member, u32 copy) const;
   [[nodiscard]] Status judge_copies(const LoadRequest& request, FindingSink& findings);
+  // Chooses the newest good copy of the set that most of them name; a copy that the two others
+  // outvote was meant for another disk, and counts as damaged.
+  void elect(Member member);
   [[nodiscard]] Status judge_kinship(FindingSink& findings);
   [[nodiscard]] Member newest_member() const;
   [[nodiscard]] u8 next_copy(Member member) const;
