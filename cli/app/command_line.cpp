@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// See command_line.h.
+// Declaring, parsing and running the subcommands.
 #include "cli/app/command_line.h"
 
 #include <algorithm>
@@ -49,7 +49,8 @@ int number(Exit exit) { return static_cast<int>(exit); }
 
 }  // namespace
 
-CommandLine::CommandLine() : help_(std::make_shared<HelpFormatter>()), root_(kRootText, "dm-remap") {
+CommandLine::CommandLine()
+    : help_(std::make_shared<HelpFormatter>()), root_(kRootText, "dm-remap") {
   root_.footer(kRootFooter);
   root_.formatter(help_);
   root_.set_help_flag("-h,--help", "Explain the command");

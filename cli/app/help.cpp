@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// See help.h.
+// Putting --help together.
 #include "cli/app/help.h"
 
 #include <fmt/format.h>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// See names.h.
+// Rules for names, and the distance between words.
 #include "cli/app/names.h"
 
 #include <algorithm>

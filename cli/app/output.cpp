@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// See output.h.
+// Formatting of sizes, colours, tables and JSON.
 #include "cli/app/output.h"
 
 #include <algorithm>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// See sizes.h.
+// Parsing of numbers from the command line.
 #include "cli/app/sizes.h"
 
 #include <charconv>

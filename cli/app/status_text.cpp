@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// See status_text.h.
+// One phrase for each status of the engine.
 #include "cli/app/status_text.h"
 
 namespace dmr::cli {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// See badblocks.h.
+// Parsing and writing of badblocks(8) lists.
 #include "cli/badblocks/badblocks.h"
 
 #include <algorithm>

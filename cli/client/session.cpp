@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// See session.h.
+// Requests to a running volume, in pages and portions.
 #include "cli/client/session.h"
 
 #include <algorithm>
@@ -24,8 +24,8 @@ constexpr runtime::ControlClient::Timeout kMoveTimeout = std::chrono::hours(1);
 Expected<Session> Session::open(const std::string& name) {
   if (auto path = runtime::socket_path(name, ".sock"); !path) return std::unexpected(path.error());
   if (runtime::NameLock::holder(name) == 0) {
-    return failed(fmt::format("volume `{}` is not running; start it with `dm-remap start {}`", name,
-                              name));
+    return failed(
+        fmt::format("volume `{}` is not running; start it with `dm-remap start {}`", name, name));
   }
   auto client = runtime::ControlClient::connect(name);
   if (!client) return std::unexpected(client.error());
@@ -37,8 +37,7 @@ Expected<json> Session::status() { return client_.call({{"op", "status"}}); }
 Expected<void> Session::for_each_run(const std::function<void(const json& run)>& visit) {
   u64 cursor = 0;
   while (true) {
-    const auto page =
-        client_.call({{"op", "map"}, {"cursor", cursor}, {"limit", kRunsPerPage}});
+    const auto page = client_.call({{"op", "map"}, {"cursor", cursor}, {"limit", kRunsPerPage}});
     if (!page) return std::unexpected(page.error());
     for (const json& run : page->at("runs")) visit(run);
     if (page->at("done").get<bool>()) return {};
@@ -66,9 +65,9 @@ Expected<Moved> Session::move(const std::string& op, std::span<const SectorRange
     sum.sectors_lost += result->at("sectors_lost").get<u64>();
     const std::string status = result->at("status").get<std::string>();
     if (status == "ok") continue;
-    return failed(fmt::format("{} stopped at sector {} ({}) after {} blocks; see `dm-remap events {}`",
-                              op, result->at("bad_sector").get<u64>(), status, sum.blocks_changed,
-                              name_));
+    return failed(
+        fmt::format("{} stopped at sector {} ({}) after {} blocks; see `dm-remap events {}`", op,
+                    result->at("bad_sector").get<u64>(), status, sum.blocks_changed, name_));
   }
   return sum;
 }

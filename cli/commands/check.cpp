@@ -97,8 +97,8 @@ void print_json_result(const StoppedSet& set, const std::vector<Told>& texts,
               {"findings", findings}});
 }
 
-void print_text(const StoppedSet& set, const std::vector<Told>& texts,
-                const MapModel::Summary& sum, bool healthy) {
+void print_text(const StoppedSet& set, const std::vector<Told>& texts, const MapModel::Summary& sum,
+                bool healthy) {
   fmt::print("Volume {} ({}), {}\n", painted(name_of(set.superblock), Colour::bold),
              uuid_text(set.superblock.header.set), sectors_size(set.superblock.volume_sectors));
   for (std::size_t i = 0; i < set.paths.size(); ++i) {

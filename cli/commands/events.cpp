@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // `dm-remap events`: what happened to a running volume since it was started.
-#include <poll.h>
-
 #include <chrono>
 #include <cstdio>
 #include <ctime>
 #include <memory>
+#include <poll.h>
 #include <string>
 
 #include <fmt/chrono.h>
@@ -24,11 +23,14 @@ constexpr CommandText kText{
     .group = "Inspect and repair",
     .summary = "Show what happened to a running volume",
     .explanation =
-        "Prints the last events since the volume was started, oldest first: blocks that were moved,\n"
-        "sectors that were lost, devices that failed. The server keeps the last 1024. With --follow\n"
+        "Prints the last events since the volume was started, oldest first: blocks that were "
+        "moved,\n"
+        "sectors that were lost, devices that failed. The server keeps the last 1024. With "
+        "--follow\n"
         "it goes on until the volume is stopped, or Ctrl-C. With --json each event is one line.",
-    .examples = "  dm-remap events tank\n"
-                "  dm-remap events tank --follow --json | jq -r .text"};
+    .examples =
+        "  dm-remap events tank\n"
+        "  dm-remap events tank --follow --json | jq -r .text"};
 
 constexpr int kPollMilliseconds = 250;
 

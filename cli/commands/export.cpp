@@ -23,8 +23,9 @@ constexpr CommandText kText{
         "Prints one block number a line, for all that lives on a spare or is lost: what must not\n"
         "be used when main is used without dm-remap. e2fsck -l and mkfs.ext4 -l read such lists,\n"
         "with the block size of the filesystem.",
-    .examples = "  dm-remap export tank --badblocks > bad.txt\n"
-                "  dm-remap export tank --badblocks --block-size 4096 | e2fsck -l - /dev/sdb"};
+    .examples =
+        "  dm-remap export tank --badblocks > bad.txt\n"
+        "  dm-remap export tank --badblocks --block-size 4096 | e2fsck -l - /dev/sdb"};
 
 struct Options {
   std::string name;
@@ -36,8 +37,8 @@ struct Options {
 void add_ranges(std::vector<SectorRange>& ranges, const nlohmann::json& run) {
   const bool in_part = run.at("member") == 0 && run.contains("lost");
   if (!in_part) {
-    ranges.push_back({.begin = Sector(run.at("sector").get<u64>()),
-                      .sectors = run.at("sectors").get<u64>()});
+    ranges.push_back(
+        {.begin = Sector(run.at("sector").get<u64>()), .sectors = run.at("sectors").get<u64>()});
     return;
   }
   for (const auto& sector : run.at("lost")) {
@@ -77,8 +78,7 @@ void add_export(CommandLine& line) {
   add_name(command, options->name);
   command.add_flag("--badblocks", options->badblocks, "The form: one block number a line")
       ->required();
-  command
-      .add_option("--block-size", options->unit.block_bytes, "What one number counts (1024)")
+  command.add_option("--block-size", options->unit.block_bytes, "What one number counts (1024)")
       ->type_name("BYTES")
       ->transform(size_in_bytes());
   add_json(command, options->json);

@@ -21,8 +21,9 @@ constexpr CommandText kText{
         "Writes the blocks that hold these sectors back to main, reads them again to be sure, and\n"
         "frees their place on the spare. A block that main does not take stays where it is, and\n"
         "lost sectors stay lost. Use it when a block was marked by mistake.",
-    .examples = "  dm-remap forget tank 2048\n"
-                "  dm-remap forget tank 2048+64"};
+    .examples =
+        "  dm-remap forget tank 2048\n"
+        "  dm-remap forget tank 2048+64"};
 
 struct Options {
   std::string name;

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // `dm-remap import`: marks what another tool has found to be bad.
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <fcntl.h>
 #include <memory>
 #include <string>
+#include <unistd.h>
 
 #include <fmt/format.h>
 
@@ -26,12 +25,14 @@ constexpr CommandText kText{
     .group = "Use",
     .summary = "Mark the blocks of a badblocks(8) list",
     .explanation =
-        "Reads a list as badblocks(8) writes it, one block number a line, and moves all of them to\n"
+        "Reads a list as badblocks(8) writes it, one block number a line, and moves all of them "
+        "to\n"
         "the spare. The whole list is read first: when a line is wrong, nothing is changed.\n"
         "FILE may be - for the standard input. Give --block-size when badblocks was run with -b.",
-    .examples = "  badblocks -o bad.txt /dev/sdb\n"
-                "  dm-remap import tank --badblocks bad.txt\n"
-                "  dm-remap import tank --badblocks bad4k.txt --block-size 4096"};
+    .examples =
+        "  badblocks -o bad.txt /dev/sdb\n"
+        "  dm-remap import tank --badblocks bad.txt\n"
+        "  dm-remap import tank --badblocks bad4k.txt --block-size 4096"};
 
 struct Options {
   std::string name;
@@ -99,8 +100,7 @@ void add_import(CommandLine& line) {
   command.add_option("--badblocks", options->file, "The list; - for the standard input")
       ->required()
       ->type_name("FILE");
-  command
-      .add_option("--block-size", options->unit.block_bytes, "What one number counts (1024)")
+  command.add_option("--block-size", options->unit.block_bytes, "What one number counts (1024)")
       ->type_name("BYTES")
       ->transform(size_in_bytes());
   add_json(command, options->json);

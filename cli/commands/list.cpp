@@ -28,8 +28,9 @@ constexpr CommandText kText{
     .explanation =
         "Lists running volumes, and those that were made or started here before. With --scan all\n"
         "block devices are searched for spares of other volumes too (that needs root).",
-    .examples = "  dm-remap list\n"
-                "  dm-remap list --scan --json"};
+    .examples =
+        "  dm-remap list\n"
+        "  dm-remap list --scan --json"};
 
 struct Options {
   bool scan = false;
@@ -70,9 +71,10 @@ void add_running(std::map<std::string, Row>& rows) {
 
 void add_scanned(std::map<std::string, Row>& rows) {
   for (const std::string& path : all_block_devices()) {
-    const auto device =
-        runtime::Device::open(path, {.read_only = true, .exclusive = false, .allow_buffered = true,
-                                     .odd_size = runtime::OddSize::cut_down});
+    const auto device = runtime::Device::open(path, {.read_only = true,
+                                                     .exclusive = false,
+                                                     .allow_buffered = true,
+                                                     .odd_size = runtime::OddSize::cut_down});
     if (!device) continue;
     const Survey found = survey(**device);
     if (found.newest() == nullptr) continue;
@@ -100,8 +102,8 @@ void print_rows(const std::map<std::string, Row>& rows) {
 Expected<Exit> list(const Options& options) {
   std::map<std::string, Row> rows;
   for (const Hint& hint : all_hints()) {
-    rows[hint.name] = {.name = hint.name, .running = false, .path = "", .main = hint.main,
-                       .spares = hint.spares};
+    rows[hint.name] = {
+        .name = hint.name, .running = false, .path = "", .main = hint.main, .spares = hint.spares};
   }
   add_running(rows);
   if (options.scan) add_scanned(rows);

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // `dm-remap map`: which blocks live elsewhere, and which sectors are lost.
 #include <sys/ioctl.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <memory>
 #include <string>
+#include <unistd.h>
 #include <vector>
 
 #include <fmt/format.h>
@@ -29,9 +29,10 @@ constexpr CommandText kText{
         "where it lives now, how many of its sectors are valid and which are lost. With --visual\n"
         "a picture of the whole disk instead: each character stands for a part of it and shows\n"
         "the worst that is there.",
-    .examples = "  dm-remap map tank\n"
-                "  dm-remap map tank --visual\n"
-                "  dm-remap map tank --json | jq '.runs[] | select(.lost_sectors > 0)'"};
+    .examples =
+        "  dm-remap map tank\n"
+        "  dm-remap map tank --visual\n"
+        "  dm-remap map tank --json | jq '.runs[] | select(.lost_sectors > 0)'"};
 
 constexpr u64 kDefaultColumns = 64;
 constexpr u64 kRows = 16;
@@ -70,8 +71,13 @@ void print_runs(const std::vector<json>& runs) {
     fmt::print("Every block is on main and nothing is lost.\n");
     return;
   }
-  Table table({{"BLOCK", true}, {"BLOCKS", true}, {"SECTOR", true}, {"HOME"}, {"VALID", true},
-               {"LOST", true}, {"LOST SECTORS"}});
+  Table table({{"BLOCK", true},
+               {"BLOCKS", true},
+               {"SECTOR", true},
+               {"HOME"},
+               {"VALID", true},
+               {"LOST", true},
+               {"LOST SECTORS"}});
   for (const json& run : runs) {
     const u64 lost = run.at("lost_sectors").get<u64>();
     table.add({fmt::format("{}", run.at("block").get<u64>()),
@@ -115,9 +121,12 @@ std::vector<Cell> cells_of(const std::vector<json>& runs, u64 volume_sectors, u6
 
 std::string cell_text(Cell cell, std::size_t count) {
   switch (cell) {
-    case Cell::clean: return painted(std::string(count, '.'), Colour::green);
-    case Cell::remapped: return painted(std::string(count, 'o'), Colour::yellow);
-    case Cell::lost: return painted(std::string(count, 'X'), Colour::red);
+    case Cell::clean:
+      return painted(std::string(count, '.'), Colour::green);
+    case Cell::remapped:
+      return painted(std::string(count, 'o'), Colour::yellow);
+    case Cell::lost:
+      return painted(std::string(count, 'X'), Colour::red);
   }
   return "";
 }
@@ -129,10 +138,12 @@ void print_picture(const json& status, const std::vector<json>& runs) {
   const u64 wanted = (volume_sectors + columns * kRows - 1) / (columns * kRows);
   const u64 cell_sectors = (wanted + block_sectors - 1) / block_sectors * block_sectors;
   const std::vector<Cell> cells = cells_of(runs, volume_sectors, cell_sectors);
-  fmt::print("{} ({}), {} a character\n", painted(status.at("name").get<std::string>(), Colour::bold),
+  fmt::print("{} ({}), {} a character\n",
+             painted(status.at("name").get<std::string>(), Colour::bold),
              sectors_size(volume_sectors), sectors_size(cell_sectors));
   for (std::size_t at = 0; at < cells.size();) {
-    const std::size_t row_end = std::min<std::size_t>(cells.size(), at / columns * columns + columns);
+    const std::size_t row_end =
+        std::min<std::size_t>(cells.size(), at / columns * columns + columns);
     const auto same_end = std::find_if(cells.begin() + static_cast<std::ptrdiff_t>(at),
                                        cells.begin() + static_cast<std::ptrdiff_t>(row_end),
                                        [&](Cell cell) { return cell != cells[at]; });

@@ -21,8 +21,9 @@ constexpr CommandText kText{
         "Moves the blocks that hold these sectors to a spare now, with their data. What cannot be\n"
         "read any more is recorded as lost: it reads as an error until it is written. Sectors are\n"
         "512 bytes, counted from the volume's (and main's) start; COUNT is 1 when it is left out.",
-    .examples = "  dm-remap mark tank 2048\n"
-                "  dm-remap mark tank 2048+64 0x100000+8"};
+    .examples =
+        "  dm-remap mark tank 2048\n"
+        "  dm-remap mark tank 2048+64 0x100000+8"};
 
 struct Options {
   std::string name;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// See move.h.
+// Ranges in, numbers of moved blocks out.
 #include "cli/commands/move.h"
 
 #include "cli/app/output.h"

@@ -17,8 +17,8 @@
 #include "cli/server/serve.h"
 #include "cli/state/hints.h"
 #include "cli/state/locate.h"
-#include "runtime/volume/superblock_scan.h"
 #include "runtime/control/paths.h"
+#include "runtime/volume/superblock_scan.h"
 
 namespace dmr::cli {
 namespace {
@@ -28,14 +28,16 @@ constexpr CommandText kText{
     .group = "Use",
     .summary = "Serve a volume; prints where it is found",
     .explanation =
-        "Opens the volume, repairs damaged copies of its metadata, and serves it in the background\n"
+        "Opens the volume, repairs damaged copies of its metadata, and serves it in the "
+        "background\n"
         "until `dm-remap stop`. The path that it prints is what you mount or connect to: a loop\n"
         "device (as root) or a file with `fuse`, a Unix socket with `nbd`; `auto` takes the first\n"
         "that works. The members are looked for where they were last seen, then on all disks.",
-    .examples = "  dm-remap start tank\n"
-                "  mount \"$(dm-remap start tank)\" /mnt\n"
-                "  nbdinfo \"nbd+unix:///?socket=$(dm-remap start tank --export nbd)\"\n"
-                "  dm-remap start --main disk.img --spare a.img --read-only"};
+    .examples =
+        "  dm-remap start tank\n"
+        "  mount \"$(dm-remap start tank)\" /mnt\n"
+        "  nbdinfo \"nbd+unix:///?socket=$(dm-remap start tank --export nbd)\"\n"
+        "  dm-remap start --main disk.img --spare a.img --read-only"};
 
 struct Options {
   Wanted wanted;
@@ -66,8 +68,10 @@ Expected<Exit> start(const Options& options) {
   const std::string& given_name = options.wanted.name;
   if (const int process = given_name.empty() ? 0 : runtime::NameLock::holder(given_name);
       process != 0) {
-    return refused(fmt::format("volume `{}` is running already (process {}); `dm-remap status {}` "
-                               "shows it", given_name, process, given_name));
+    return refused(
+        fmt::format("volume `{}` is running already (process {}); `dm-remap status {}` "
+                    "shows it",
+                    given_name, process, given_name));
   }
   auto located = locate(options.wanted);
   if (!located) return std::unexpected(located.error());
@@ -79,8 +83,8 @@ Expected<Exit> start(const Options& options) {
       .members = *located,
       .exported = {.kind = options.exported,
                    .name = name,
-                   .tcp_port = options.tcp_port == 0 ? std::nullopt
-                                                     : std::optional<u16>(options.tcp_port)},
+                   .tcp_port =
+                       options.tcp_port == 0 ? std::nullopt : std::optional<u16>(options.tcp_port)},
       .read_only = options.read_only,
       .degraded = options.wanted.degraded,
       .ignore_identity = options.ignore_identity,
@@ -133,8 +137,9 @@ void add_start(CommandLine& line) {
   line.on_run(command, [options]() -> Expected<Exit> {
     if (options->wanted.name.empty() && options->wanted.main.empty() &&
         options->wanted.spares.empty()) {
-      return misused("which volume? Give its name, or --main and --spare; `dm-remap list` shows "
-                     "the known ones");
+      return misused(
+          "which volume? Give its name, or --main and --spare; `dm-remap list` shows "
+          "the known ones");
     }
     if (options->tcp_port != 0 && options->exported != "nbd") {
       return misused("--tcp goes with --export nbd");

@@ -22,11 +22,13 @@ constexpr CommandText kText{
     .group = "Inspect and repair",
     .summary = "Show how a running volume is",
     .explanation =
-        "One screen: is it healthy, how much of the spare is used, what is remapped, lost or weak,\n"
+        "One screen: is it healthy, how much of the spare is used, what is remapped, lost or "
+        "weak,\n"
         "which errors came from which device, and what you should do now. Without a name, all\n"
         "running volumes. Counters count since the volume was started.",
-    .examples = "  dm-remap status tank\n"
-                "  dm-remap status tank --json | jq .health"};
+    .examples =
+        "  dm-remap status tank\n"
+        "  dm-remap status tank --json | jq .health"};
 
 struct Options {
   std::string name;
@@ -38,9 +40,12 @@ u64 number(const json& object, const char* key) { return object.at(key).get<u64>
 
 Colour colour_of(Health health) {
   switch (health) {
-    case Health::healthy: return Colour::green;
-    case Health::attention: return Colour::yellow;
-    case Health::failing: return Colour::red;
+    case Health::healthy:
+      return Colour::green;
+    case Health::attention:
+      return Colour::yellow;
+    case Health::failing:
+      return Colour::red;
   }
   return Colour::none;
 }
@@ -54,8 +59,8 @@ void print_head(const json& status, const Diagnosis& diagnosis) {
   for (const std::string& reason : diagnosis.reasons) line("Because", reason);
   line("Do now", diagnosis.advice);
   for (const json& exported : status.at("exports")) {
-    line("Served at", fmt::format("{} ({})", exported.value("path", "?"),
-                                  exported.value("kind", "?")));
+    line("Served at",
+         fmt::format("{} ({})", exported.value("path", "?"), exported.value("kind", "?")));
   }
   line("Size", fmt::format("{} in blocks of {}", sectors_size(number(status, "volume_sectors")),
                            sectors_size(number(status, "block_sectors"))));
@@ -89,8 +94,12 @@ std::string errors_text(const json& errors) {
 }
 
 void print_members(const json& status) {
-  Table table({{"DEVICE"}, {"SIZE", true}, {"STATE"}, {"READ ERRORS", true},
-               {"WRITE ERRORS", true}, {"PATH"}});
+  Table table({{"DEVICE"},
+               {"SIZE", true},
+               {"STATE"},
+               {"READ ERRORS", true},
+               {"WRITE ERRORS", true},
+               {"PATH"}});
   for (const json& member : status.at("members")) {
     const bool is_main = member.at("role") == "main";
     std::string state = member.at("state").get<std::string>();
@@ -119,9 +128,9 @@ void print_counters(const json& status) {
                              binary_size(number(io, "write_bytes")),
                              counted(number(status, "redirected_writes"), "block", "blocks"),
                              grouped(number(status, "failed_writes"))));
-  line("Others", fmt::format("{} flushes, {} discards, {} write-zeroes",
-                             grouped(number(io, "flushes")), grouped(number(io, "discards")),
-                             grouped(number(io, "write_zeroes"))));
+  line("Others",
+       fmt::format("{} flushes, {} discards, {} write-zeroes", grouped(number(io, "flushes")),
+                   grouped(number(io, "discards")), grouped(number(io, "write_zeroes"))));
 }
 
 void print_inside(const json& status) {
@@ -130,11 +139,11 @@ void print_inside(const json& status) {
                             counted(number(status, "relocated_blocks"), "block", "blocks"),
                             grouped(number(status, "returned_blocks")),
                             grouped(number(status, "held_requests"))));
-  line("Log", fmt::format("{} ({}, {}), {}",
-                          counted(number(status, "commits"), "commit", "commits"),
-                          counted(number(status, "commit_records"), "record", "records"),
-                          counted(number(status, "commit_flushes"), "flush", "flushes"),
-                          counted(number(status, "checkpoints"), "checkpoint", "checkpoints")));
+  line("Log",
+       fmt::format("{} ({}, {}), {}", counted(number(status, "commits"), "commit", "commits"),
+                   counted(number(status, "commit_records"), "record", "records"),
+                   counted(number(status, "commit_flushes"), "flush", "flushes"),
+                   counted(number(status, "checkpoints"), "checkpoint", "checkpoints")));
   line("Path", fmt::format("{} pieces went straight to a device, {} through the engine",
                            grouped(number(io, "fast_pieces")), grouped(number(io, "slow_pieces"))));
   line("Index", binary_size(number(status, "index_bytes")));

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // `dm-remap stop`: ends the server of a volume cleanly and waits until it has ended.
-#include <poll.h>
 #include <sys/syscall.h>
-#include <unistd.h>
 
 #include <memory>
+#include <poll.h>
 #include <string>
+#include <unistd.h>
 
 #include <fmt/format.h>
 
@@ -55,8 +55,10 @@ Expected<Exit> stop(const Options& options) {
     if (!status) return std::unexpected(status.error());
     const std::string target = mount_point_of(*status);
     if (!target.empty()) {
-      return refused(fmt::format("volume `{}` is mounted on {}; unmount it first, or --force to pull "
-                                 "it out from under the file system", options.name, target));
+      return refused(
+          fmt::format("volume `{}` is mounted on {}; unmount it first, or --force to pull "
+                      "it out from under the file system",
+                      options.name, target));
     }
   }
   // A handle to the process, not its number: that may be given to another before we look.
@@ -67,9 +69,10 @@ Expected<Exit> stop(const Options& options) {
   const int timeout_ms = static_cast<int>(options.timeout_s) * 1000;
   pollfd ended{.fd = process.get(), .events = POLLIN, .revents = 0};
   if (process.valid() && poll(&ended, 1, timeout_ms) == 0) {
-    return failed(fmt::format("the server of `{}` (process {}) has not ended after {} s; it "
-                              "finishes requests that its devices hold back", options.name, holder,
-                              options.timeout_s));
+    return failed(
+        fmt::format("the server of `{}` (process {}) has not ended after {} s; it "
+                    "finishes requests that its devices hold back",
+                    options.name, holder, options.timeout_s));
   }
   return Exit::ok;
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// See completion.h.
+// Walks the declared commands and writes scripts for bash and zsh.
 #include "cli/completion/completion.h"
 
 #include <vector>

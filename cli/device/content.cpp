@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// See content.h.
+// Asks libblkid what lies on a device.
 #include "cli/device/content.h"
 
 #include <cerrno>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// See member.h.
+// Opens devices under their role and examines them.
 #include "cli/device/member.h"
 
 #include <linux/fs.h>

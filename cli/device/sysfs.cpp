@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// See sysfs.h.
+// Reads /sys and /proc about block devices.
 #include "cli/device/sysfs.h"
 
 #include <sys/stat.h>
@@ -43,7 +43,7 @@ std::string loop_device_on(const std::string& path) {
 }
 
 std::string mounted_at(const std::string& path) {
-  struct stat wanted {};
+  struct stat wanted{};
   if (stat(path.c_str(), &wanted) != 0 || !S_ISBLK(wanted.st_mode)) return "";
   std::ifstream mounts("/proc/self/mountinfo");
   // ID, parent, MAJOR:MINOR, root, TARGET, ...: see proc(5).

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// See describe.h.
+// Metadata blocks as JSON.
 #include "cli/metadata/describe.h"
 
 #include <algorithm>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// See findings.h.
+// One sentence for each kind of finding.
 #include "cli/metadata/findings.h"
 
 #include <cstring>
@@ -73,6 +73,37 @@ FindingText of_log(const Finding& finding, const std::string& device) {
   }
 }
 
+FindingText wrong_member(const Finding& finding, const std::string& device) {
+  const auto differs = [&](const char* what) {
+    return fmt::format("{} is not the device of this volume: {} {} expected, {} found", device,
+                       finding.expected, what, finding.found);
+  };
+  FindingText text{"member_wrong", Weight::fatal, "", kRefused};
+  switch (finding.wrong) {
+    case WrongMember::size:
+      text.what = differs("sectors");
+      break;
+    case WrongMember::logical_block:
+      text.what = differs("bytes in a logical block");
+      break;
+    case WrongMember::set:
+      text.what = device + " belongs to another volume";
+      break;
+    case WrongMember::uuid:
+      text.what = device + " is not the device that had this place last: another UUID";
+      break;
+    case WrongMember::place:
+      text.what =
+          fmt::format("{} is spare {}, not spare {}", device, finding.found, finding.expected);
+      break;
+    case WrongMember::identity:
+      text.what = device + " has another serial number or WWN than the volume's own disk";
+      text.consequence = "a clone starts with --ignore-identity only";
+      break;
+  }
+  return text;
+}
+
 FindingText of_member(const Finding& finding, const std::string& device) {
   switch (finding.kind) {
     case FindingKind::member_missing:
@@ -82,15 +113,7 @@ FindingText of_member(const Finding& finding, const std::string& device) {
       return {"member_stale", Weight::note, device + " lags behind the other spares",
               "`dm-remap start` brings it up to date"};
     case FindingKind::member_wrong:
-      if (finding.expected != finding.found) {
-        return {"member_wrong", Weight::fatal,
-                fmt::format("{} is not the device of this volume: {} sectors expected, {} found",
-                            device, finding.expected, finding.found),
-                kRefused};
-      }
-      return {"member_wrong", Weight::fatal,
-              device + " is not the device of this volume: serial or WWN differ",
-              "the volume starts with --ignore-identity only"};
+      return wrong_member(finding, device);
     case FindingKind::members_divergent:
       return {"members_divergent", Weight::fatal,
               device + " and another member were changed apart from each other", kRefused};

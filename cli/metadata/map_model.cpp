@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// See map_model.h.
+// The map of a stopped volume as runs that records cut and replace.
 #include "cli/metadata/map_model.h"
 
 #include <algorithm>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// See offline_host.h.
+// Blocking I/O under the engine, one step after the other.
 #include "cli/metadata/offline_host.h"
 
 #include <sys/random.h>

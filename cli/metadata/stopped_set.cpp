@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// See stopped_set.h.
+// Finds out which device is which member, and loads the set.
 #include "cli/metadata/stopped_set.h"
 
 #include <algorithm>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// See survey.h.
+// Reads and judges the superblock copies of a device.
 #include "cli/metadata/survey.h"
 
 #include <algorithm>
@@ -83,10 +83,9 @@ const format::Superblock* Survey::newest() const {
   const format::Superblock* best = nullptr;
   for (const SuperblockCopy& one : copy) {
     if (!one.good()) continue;
-    const bool better =
-        best == nullptr || of_its_set(one.block) > of_its_set(*best) ||
-        (one.block.header.set == best->header.set &&
-         one.block.header.sequence > best->header.sequence);
+    const bool better = best == nullptr || of_its_set(one.block) > of_its_set(*best) ||
+                        (one.block.header.set == best->header.set &&
+                         one.block.header.sequence > best->header.sequence);
     if (better) best = &one.block;
   }
   return best;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// See walk.h.
+// Reads journal and checkpoints block by block.
 #include "cli/metadata/walk.h"
 
 #include <algorithm>

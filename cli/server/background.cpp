@@ -1,13 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// See background.h.
+// Forking, and the pipe through which the parent hears the outcome.
 #include "cli/server/background.h"
 
-#include <fcntl.h>
 #include <sys/types.h>
 #include <sys/wait.h>
-#include <syslog.h>
-#include <systemd/sd-journal.h>
-#include <unistd.h>
 
 #include <array>
 #include <cerrno>
@@ -15,8 +11,12 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <fcntl.h>
+#include <syslog.h>
+#include <unistd.h>
 
 #include <fmt/format.h>
+#include <systemd/sd-journal.h>
 
 namespace dmr::cli {
 namespace {

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// See export.h.
+// NBD and FUSE, and the choice between them.
 #include "cli/server/export.h"
-
-#include <unistd.h>
 
 #include <cerrno>
 #include <cstring>
+#include <unistd.h>
 
 #include <fmt/format.h>
 
@@ -71,8 +70,8 @@ class FuseExport final : public RunningExport {
 
   FuseExport(runtime::UserVolume& volume, const std::string& name, bool loop_device)
       : source_(volume),
-        export_(source_, {.folder = runtime::runtime_file(name, ".fuse"),
-                          .loop_device = loop_device}) {}
+        export_(source_,
+                {.folder = runtime::runtime_file(name, ".fuse"), .loop_device = loop_device}) {}
 
   [[nodiscard]] std::string path() const override {
     return export_.device_path().empty() ? export_.file_path() : export_.device_path();

@@ -6,8 +6,8 @@
 #include <optional>
 #include <string>
 
-#include "cli/app/output.h"
 #include "cli/app/outcome.h"
+#include "cli/app/output.h"
 #include "runtime/volume/user_volume.h"
 
 namespace dmr::cli {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// See serve.h.
+// Opens, exports, waits and closes, in that order and back.
 #include "cli/server/serve.h"
 
 #include <chrono>
@@ -45,8 +45,9 @@ void warn_of_buffering(const Opened& opened) {
   bool is_buffered = opened.main->buffered();
   for (const DevicePtr& spare : opened.spares) is_buffered = is_buffered || spare->buffered();
   if (!is_buffered) return;
-  fmt::print(stderr, "dm-remap: warning: --allow-buffered: errors of a disk below may be noticed "
-                     "late, and a flush reaches only as far as the file system\n");
+  fmt::print(stderr,
+             "dm-remap: warning: --allow-buffered: errors of a disk below may be noticed "
+             "late, and a flush reaches only as far as the file system\n");
 }
 
 // What was wrong and has been repaired, one line each.
@@ -74,8 +75,8 @@ Expected<std::unique_ptr<runtime::UserVolume>> open_volume(const ServeOptions& o
                                    .ignore_identity = options.ignore_identity,
                                    .config = {}};
   std::vector<Finding> findings;
-  auto volume = runtime::UserVolume::open(std::move(opened->main), std::move(opened->spares), how,
-                                          &findings);
+  auto volume =
+      runtime::UserVolume::open(std::move(opened->main), std::move(opened->spares), how, &findings);
   if (volume) print_findings(findings, options);
   return volume;
 }

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// See stop_event.h.
+// Waits for a signal or for the control socket.
 #include "cli/server/stop_event.h"
 
-#include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/signalfd.h>
-#include <unistd.h>
 
 #include <array>
 #include <cerrno>
 #include <csignal>
 #include <cstring>
+#include <poll.h>
+#include <unistd.h>
 
 #include <fmt/format.h>
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// See hints.h.
+// Notes about volumes as small JSON files.
 #include "cli/state/hints.h"
 
 #include <algorithm>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// See locate.h.
+// From names and devices to the members of one volume.
 #include "cli/state/locate.h"
 
 #include <algorithm>
@@ -42,15 +42,19 @@ Expected<Spare> look_at_spare(const std::string& spec) {
                                   : "see `dm-remap dump` and give another spare of the volume"));
   }
   if (found.ours()) {
-    return failed(fmt::format("spare {}: no copy of its superblock is good; start the volume from "
-                              "its other spares with --degraded, if it has some", path));
+    return failed(
+        fmt::format("spare {}: no copy of its superblock is good; start the volume from "
+                    "its other spares with --degraded, if it has some",
+                    path));
   }
   if (!found.readable()) {
-    return failed(fmt::format("spare {}: its superblock cannot be read; is it the right device?",
-                              path));
+    return failed(
+        fmt::format("spare {}: its superblock cannot be read; is it the right device?", path));
   }
-  return failed(fmt::format("spare {}: holds no superblock of dm-remap; are main and spare swapped, "
-                            "or has `dm-remap create` not been run?", path));
+  return failed(
+      fmt::format("spare {}: holds no superblock of dm-remap; are main and spare swapped, "
+                  "or has `dm-remap create` not been run?",
+                  path));
 }
 
 // Spares of the volume `name` (any name when empty) on the block devices, by set.
@@ -88,8 +92,7 @@ Expected<Located> settle(std::vector<Spare> spares) {
           newest->spec, spare.spec, name_of(newest->block), uuid_text(newest->block.header.set),
           name_of(spare.block), uuid_text(spare.block.header.set)));
     }
-    if (newest == nullptr ||
-        spare.block.header.sequence > newest->block.header.sequence) {
+    if (newest == nullptr || spare.block.header.sequence > newest->block.header.sequence) {
       newest = &spare;
     }
   }
@@ -116,10 +119,10 @@ Expected<Located> require_spares(Located located, const Wanted& wanted,
     const auto state = static_cast<format::MemberState>(located.superblock.member[member].state);
     if (!located.members[member].empty() || state != format::MemberState::live) continue;
     const std::string why = reasons.empty() ? "" : fmt::format(" ({})", reasons.front());
-    return refused(fmt::format("spare {} of {} of volume `{}` is missing{}; blocks on it would read "
-                               "as errors and the others may be stale: --degraded starts without it",
-                               member, located.members.size() - 1, name_of(located.superblock),
-                               why));
+    return refused(
+        fmt::format("spare {} of {} of volume `{}` is missing{}; blocks on it would read "
+                    "as errors and the others may be stale: --degraded starts without it",
+                    member, located.members.size() - 1, name_of(located.superblock), why));
   }
   return located;
 }
@@ -138,8 +141,10 @@ Expected<Located> from_devices(const Wanted& wanted) {
   if (!located) return located;
   const std::string name = name_of(located->superblock);
   if (!wanted.name.empty() && wanted.name != name) {
-    return refused(fmt::format("the spare {} belongs to volume `{}`, not `{}`; leave the name out "
-                               "to start that one", wanted.spares.front(), name, wanted.name));
+    return refused(
+        fmt::format("the spare {} belongs to volume `{}`, not `{}`; leave the name out "
+                    "to start that one",
+                    wanted.spares.front(), name, wanted.name));
   }
   located->main = absolute_spec(wanted.main);
   return require_spares(std::move(*located), wanted, {});
@@ -168,8 +173,7 @@ bool is_at(const std::vector<Spare>& spares, Member member) {
                      [&](const Spare& spare) { return spare.block.own_member == member; });
 }
 
-Expected<std::vector<Spare>> find_by_name(const std::string& name,
-                                          const std::optional<Hint>& hint,
+Expected<std::vector<Spare>> find_by_name(const std::string& name, const std::optional<Hint>& hint,
                                           std::vector<std::string>& reasons) {
   std::vector<Spare> spares;
   if (hint) spares = from_hint(*hint, reasons);
@@ -191,9 +195,10 @@ Expected<std::vector<Spare>> find_by_name(const std::string& name,
   }
   if (sets.size() == 1) return std::move(sets.begin()->second);
   if (!reasons.empty()) return failed(reasons.front());
-  return failed(fmt::format("there is no volume `{}`: neither {} nor any block device knows it; "
-                            "give --main and --spare, or see `dm-remap list`", name,
-                            state_directory()));
+  return failed(
+      fmt::format("there is no volume `{}`: neither {} nor any block device knows it; "
+                  "give --main and --spare, or see `dm-remap list`",
+                  name, state_directory()));
 }
 
 Expected<Located> from_name(const Wanted& wanted) {
@@ -211,9 +216,10 @@ Expected<Located> from_name(const Wanted& wanted) {
     if (found.empty()) {
       return refused(fmt::format(
           "main of volume `{}` ({}, {}) is not {}; say where it is with --main and --spare",
-          wanted.name, identity_of(located->superblock.member[kMain]).empty()
-                           ? "no serial number"
-                           : identity_of(located->superblock.member[kMain]),
+          wanted.name,
+          identity_of(located->superblock.member[kMain]).empty()
+              ? "no serial number"
+              : identity_of(located->superblock.member[kMain]),
           fmt::format("{} sectors", u64{located->superblock.member[kMain].sectors}),
           located->main.empty() ? "known" : "at " + located->main));
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Finds the members of a volume: by name, through the note that `create` left and, where that fails,
-// by searching all block devices; or from the devices that the user names.
+// Finds the members of a volume: by name, through the note that `create` left and, where that
+// fails, by searching all block devices; or from the devices that the user names.
 #pragma once
 
 #include <string>
@@ -19,9 +19,9 @@ struct Wanted {
 };
 
 struct Located {
-  format::Superblock superblock{};  // the newest that was seen
-  std::string main;                 // specs, with absolute paths
-  std::vector<std::string> spares;  // those that are there
+  format::Superblock superblock{};   // the newest that was seen
+  std::string main;                  // specs, with absolute paths
+  std::vector<std::string> spares;   // those that are there
   std::vector<std::string> members;  // by member number, "" where one is missing
 };
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// See health.h.
+// From counters to a verdict and one piece of advice.
 #include "cli/status/health.h"
 
 #include <algorithm>
@@ -94,8 +94,7 @@ Diagnosis diagnose(const json& status) {
   look_at_members(doctor, status);
   look_at_spares(doctor, status);
   if (const u64 lost = status.at("lost_sectors").get<u64>(); lost > 0) {
-    doctor.say(Health::failing,
-               fmt::format("{} lost", counted(lost, "sector is", "sectors are")),
+    doctor.say(Health::failing, fmt::format("{} lost", counted(lost, "sector is", "sectors are")),
                fmt::format("Restore the files in the lost sectors from a backup (`dm-remap map {}` "
                            "lists them); writing a lost sector heals it.",
                            status.at("name").get<std::string>()));
@@ -111,9 +110,12 @@ Diagnosis diagnose(const json& status) {
 
 const char* text_of(Health health) {
   switch (health) {
-    case Health::healthy: return "healthy";
-    case Health::attention: return "attention";
-    case Health::failing: return "failing";
+    case Health::healthy:
+      return "healthy";
+    case Health::attention:
+      return "attention";
+    case Health::failing:
+      return "failing";
   }
   return "";
 }

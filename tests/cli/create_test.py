@@ -67,6 +67,11 @@ class CreateRefuses(CliTest):
         self.main = self.disk("main.img", 16 * MIB)
         self.spare = self.disk("spare.img", 4 * MIB)
 
+    def make_other(self):
+        """Another volume, on the spare."""
+        self.succeed("create", "other", "--main", self.disk("other.img", MIB),
+                     "--spare", self.spare)
+
     def refuse(self, code, *words, main=None, spare=None, options=(), **more):
         arguments = ["create", "tank", "--main", main or self.main, "--spare", spare or self.spare]
         return self.assert_refused(code, [*arguments, *options], *words, **more)
@@ -135,11 +140,11 @@ class CreateRefuses(CliTest):
         self.refuse(REFUSED, "partition table", "--force")
 
     def test_a_spare_of_another_volume(self):
-        self.succeed("create", "other", "--main", self.disk("other.img", MIB), "--spare", self.spare)
+        self.make_other()
         self.refuse(REFUSED, "spare", "is a spare of volume `other`", "--force")
 
     def test_a_spare_of_another_volume_with_a_single_copy_left(self):
-        self.succeed("create", "other", "--main", self.disk("other.img", MIB), "--spare", self.spare)
+        self.make_other()
         with open(self.spare, "r+b") as file:  # the first two copies are gone
             file.write(bytes(3 * MIB))
         self.refuse(REFUSED, "is a spare of volume `other`")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""`start` with what only root can set up: a loop device that is mounted, full disks, other users."""
+"""`start` with what only root can set up: a mounted loop device, full disks, other users."""
 
 import contextlib
 import os

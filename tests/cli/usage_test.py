@@ -51,7 +51,8 @@ class Usage(CliTest):
                 self.assert_refused(USAGE, ["status", "--", name])
 
     def test_a_word_that_is_no_choice_is_wrong_usage(self):
-        self.assert_refused(USAGE, ["start", "tank", "--export", "smoke"], "none of auto, nbd, fuse")
+        self.assert_refused(USAGE, ["start", "tank", "--export", "smoke"],
+                            "none of auto, nbd, fuse")
 
     def test_output_that_cannot_be_written_is_an_error(self):
         with open("/dev/full", "w", encoding="ascii") as full:

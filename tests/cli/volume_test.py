@@ -202,7 +202,8 @@ class Looking(Volume):
     def test_list_shows_running_and_stopped_volumes(self):
         self.succeed("create", "pond", "--main", self.disk("m2.img", MIB), "--spare",
                      self.disk("s2.img", 4 * MIB))
-        volumes = {volume["name"]: volume for volume in self.succeed("list", "--json").json["volumes"]}
+        listed = self.succeed("list", "--json").json["volumes"]
+        volumes = {volume["name"]: volume for volume in listed}
         self.assertEqual({name: volume["running"] for name, volume in volumes.items()},
                          {"tank": True, "pond": False})
         self.assertEqual(volumes["tank"]["path"], self.path)
@@ -210,11 +211,11 @@ class Looking(Volume):
         self.assertEqual(self.succeed("list", "--names").out, "pond\ntank\n")
 
     def test_names_are_completed(self):
-        environment = {**self.environment, "PATH": f"{os.path.dirname(PROGRAM)}:{os.environ['PATH']}"}
+        path = f"{os.path.dirname(PROGRAM)}:{os.environ['PATH']}"
         offered = subprocess.run(
             ["bash", "-c", 'source <(dm-remap completion bash); COMP_WORDS=(dm-remap status t); '
-             'COMP_CWORD=2; _dm_remap; echo "${COMPREPLY[@]}"'], env=environment,
-            capture_output=True, text=True, check=True).stdout
+             'COMP_CWORD=2; _dm_remap; echo "${COMPREPLY[@]}"'], capture_output=True, text=True,
+            env={**self.environment, "PATH": path}, check=True).stdout
         self.assertEqual(offered.split(), ["tank"])
 
 
