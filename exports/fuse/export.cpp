@@ -36,8 +36,9 @@ Expected<void> Export::start() {
   DMR_ASSERT(session_ == nullptr);
   auto point = MountPoint::prepare(options_.folder);
   if (!point) return std::unexpected(point.error());
+  const std::string folder = point->path();
   mount_point_.emplace(std::move(*point));
-  Expected<void> done = mount();
+  Expected<void> done = mount(folder);
   if (done) done = start_workers();
   if (done && options_.loop_device) {
     auto loop = LoopDevice::attach(file_path(), source_.logical_block_bytes(), source_.read_only());
@@ -51,7 +52,7 @@ Expected<void> Export::start() {
   return done;
 }
 
-Expected<void> Export::mount() {
+Expected<void> Export::mount(const std::string& folder) {
   filesystem_ = std::make_unique<Filesystem>(source_, source_.name());
   std::array<std::string, 3> words = {
       "dm-remap", "-o",
@@ -62,9 +63,9 @@ Expected<void> Export::mount() {
   session_ = fuse_session_new(&args, &operations(), sizeof operations(), filesystem_.get());
   fuse_opt_free_args(&args);
   if (session_ == nullptr) return fail("libfuse refuses to make a session");
-  if (fuse_session_mount(session_, mount_point_->path().c_str()) != 0) {
-    return fail(fmt::format("{}: cannot be mounted; may this user open /dev/fuse, and is fusermount3 installed?",
-                            mount_point_->path()));
+  if (fuse_session_mount(session_, folder.c_str()) != 0) {
+    return fail(fmt::format(
+        "{}: cannot be mounted; is fusermount3 installed, /dev/fuse open to all?", folder));
   }
   mounted_ = true;
   if (fuse_session_custom_io(session_, &worker_io(), fuse_session_fd(session_)) != 0) {

@@ -44,7 +44,7 @@ class Export {
   [[nodiscard]] bool in_use() const;
 
  private:
-  [[nodiscard]] runtime::Expected<void> mount();
+  [[nodiscard]] runtime::Expected<void> mount(const std::string& folder);
   [[nodiscard]] runtime::Expected<void> start_workers();
 
   exports::Source& source_;

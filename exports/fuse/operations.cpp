@@ -244,16 +244,16 @@ ssize_t read_nothing(int, void*, std::size_t, void*) {
 }  // namespace
 
 const fuse_lowlevel_ops& operations() {
-  static const fuse_lowlevel_ops ops = make_operations();
-  return ops;
+  static const fuse_lowlevel_ops kOperations = make_operations();
+  return kOperations;
 }
 
 const fuse_custom_io& worker_io() {
-  static const fuse_custom_io io = {.writev = write_reply,
-                                    .read = read_nothing,
-                                    .splice_receive = nullptr,
-                                    .splice_send = nullptr};
-  return io;
+  static const fuse_custom_io kIo = {.writev = write_reply,
+                                     .read = read_nothing,
+                                     .splice_receive = nullptr,
+                                     .splice_send = nullptr};
+  return kIo;
 }
 
 }  // namespace dmr::fuse

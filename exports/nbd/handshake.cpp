@@ -163,7 +163,7 @@ void Handshake::option_info_or_go() {
 
   std::array<std::byte, 14> info;
   Writer writer{std::span(info).first(12)};
-  writer.put(static_cast<u16>(Info::export_)).put(info_.bytes).put(info_.transmission_flags());
+  writer.put(static_cast<u16>(Info::export_info)).put(info_.bytes).put(info_.transmission_flags());
   reply(OptionReply::info, std::span(info).first(12));
   // Sent whether asked for or not: a client that understands it will keep to it.
   Writer sizes(info);

@@ -57,7 +57,7 @@ enum class OptionReply : u32 {
   too_big = 0x80000009,
 };
 
-enum class Info : u16 { export_ = 0, name = 1, description = 2, block_size = 3 };
+enum class Info : u16 { export_info = 0, name = 1, description = 2, block_size = 3 };
 
 enum class CommandType : u16 {
   read = 0,

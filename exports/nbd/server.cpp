@@ -33,8 +33,8 @@ runtime::Expected<void> Server::start() {
   auto listener = options_.tcp_host.empty() ? Listener::unix_socket(options_.socket_path)
                                             : Listener::tcp(options_.tcp_host, options_.tcp_port);
   if (!listener) return std::unexpected(listener.error());
-  listener_.emplace(std::move(*listener));
-  thread_ = std::thread([this] { run(); });
+  const Listener& listening = listener_.emplace(std::move(*listener));
+  thread_ = std::thread([this, &listening] { run(listening); });
   return {};
 }
 
@@ -56,9 +56,9 @@ void Server::stop() {
   connections_.clear();
 }
 
-void Server::run() {
+void Server::run(const Listener& listener) {
   for (;;) {
-    std::array<pollfd, 2> polled = {pollfd{listener_->fd(), POLLIN, 0},
+    std::array<pollfd, 2> polled = {pollfd{listener.fd(), POLLIN, 0},
                                     pollfd{stop_event_.get(), POLLIN, 0}};
     const int ready = poll(polled.data(), polled.size(), kTidyMs);
     if (ready < 0 && errno != EINTR) {
@@ -67,12 +67,12 @@ void Server::run() {
     }
     if (polled[1].revents != 0) return;
     forget_finished();
-    if (ready > 0 && polled[0].revents != 0) admit();
+    if (ready > 0 && polled[0].revents != 0) admit(listener);
   }
 }
 
-void Server::admit() {
-  runtime::FileDescriptor client = listener_->accept();
+void Server::admit(const Listener& listener) {
+  runtime::FileDescriptor client = listener.accept();
   if (!client.valid()) {
     // No descriptor, most likely: the client stays in the backlog, and is not to be spun on.
     if (errno == EAGAIN || errno == ECONNABORTED || errno == EINTR) return;

@@ -39,8 +39,8 @@ class Server {
   [[nodiscard]] std::size_t connections() const;
 
  private:
-  void run();
-  void admit();
+  void run(const Listener& listener);
+  void admit(const Listener& listener);
   void forget_finished();
 
   exports::Source& source_;

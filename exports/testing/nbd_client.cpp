@@ -116,7 +116,7 @@ bool NbdClient::go(bool structured_replies, std::string_view name) {
     if (!receive(data)) return false;
     if (type != nbd::OptionReply::info) return type == nbd::OptionReply::ack;
     const auto info = static_cast<nbd::Info>(load_big<u16>(data.data()));
-    if (info == nbd::Info::export_) {
+    if (info == nbd::Info::export_info) {
       export_bytes = load_big<u64>(data.data() + 2);
       flags = load_big<u16>(data.data() + 10);
     } else if (info == nbd::Info::block_size) {

@@ -63,12 +63,13 @@ class FuseMountTest(ExportTest):
         self.assertEqual(int(self.tool("blockdev", "--getsize64", device)), MAIN_BYTES)
 
     def where_everybody_may_open_fuse(self):
-        """A mount namespace in which /dev/fuse has the mode that udev gives it: words that enter."""
+        """A mount namespace in which /dev/fuse has the mode that udev gives it; how to enter."""
         node = self.folder / "fuse"
         os.mknod(node, 0o666 | stat.S_IFCHR, os.stat("/dev/fuse").st_rdev)
         os.chmod(node, 0o666)
         keeper = subprocess.Popen(
-            ["unshare", "--mount", "sh", "-c", f"mount --bind '{node}' /dev/fuse && echo && read _"],
+            ["unshare", "--mount", "sh", "-c",
+             f"mount --bind '{node}' /dev/fuse && echo && read _"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self.addCleanup(keeper.communicate, b"\n")
         self.assertEqual(keeper.stdout.readline(), b"\n")
