@@ -31,6 +31,7 @@ Machine::Machine(u64 seed, const Shape& shape)
   };
   host.on_event = [this](const Event& event) {
     // Where so much is bad that probes meet bad sectors too, the breaker opens with good reason.
+    if (event.kind == EventKind::spare_exhausted) oracle.spare_exhausted();
     if (event.kind == EventKind::breaker_open && much_is_bad(event.member)) {
       oracle.device_error(event.member, IoOp::read, IoStatus::transport, Sector(0), 0);
     }

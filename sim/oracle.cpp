@@ -166,7 +166,7 @@ void Oracle::check_read_error(const Ticket& ticket, Sector sector) {
 
 void Oracle::check_write_error(const Ticket& ticket) {
   if (ticket.op == IoOp::discard) return;
-  if (device_trouble_since(ticket.begun)) return;
+  if (device_trouble_since(ticket.begun) || last_exhausted_ >= ticket.begun) return;
   const auto since = std::lower_bound(spare_refusals_.begin(), spare_refusals_.end(), ticket.begun);
   if (spare_refusals_.end() - since >= static_cast<i64>(config_.spare_attempts)) return;
   if (view_ != nullptr && !view_->can_redirect()) return;

@@ -82,6 +82,8 @@ class Oracle final : public DiskWatcher {
   void media_error(Member disk, Sector sector, IoOp op, const Data& latent) override;
   void device_error(Member disk, IoOp op, IoStatus status, Sector sector, u32 sectors) override;
   void user_flush_refused() { flush_floor_ = world_.stamp(); }
+  // No spare block was free at that moment.
+  void spare_exhausted() { last_exhausted_ = world_.stamp(); }
   // The host has too little memory: any slow request may fail.
   void expect_refusals() { refusals_expected_ = true; }
   void member_lost(Member member);  // gone or damaged for good: errors are allowed from now on
@@ -153,6 +155,7 @@ class Oracle final : public DiskWatcher {
   u64 device_error_ns_ = 0;
   bool flush_error_untold_ = false;  // a member refused a flush, and no user's flush failed since
   bool refusals_expected_ = false;
+  u64 last_exhausted_ = 0;
   bool member_lost_ = false;
   std::vector<u64> spare_refusals_;  // stamps of writes that a spare's medium refused
   u64 sectors_compared_ = 0;

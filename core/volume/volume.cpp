@@ -183,7 +183,7 @@ Route Volume::by_member_state(Route found, bool write) const {
   if (found.kind != RouteKind::device) return found;
   if (!state_.readable(found.member)) {
     found.kind = RouteKind::gone;
-  } else if (write && !state_.takes_data(found.member)) {
+  } else if (write && !(writable() && state_.takes_data(found.member))) {
     found.kind = RouteKind::slow;
   }
   return found;
@@ -191,8 +191,9 @@ Route Volume::by_member_state(Route found, bool write) const {
 
 void Volume::route_batch(std::span<const Extent> extents, u32 writes, std::span<Route> out) const {
   state_.index.route_batch(extents, out);
+  const bool usual = writes == 0 || writable();  // after the routes, as in route()
   for (std::size_t i = 0; i < extents.size(); ++i) {
-    if (out[i].member == kMain) [[likely]]
+    if (out[i].member == kMain && usual) [[likely]]
       continue;
     out[i] = by_member_state(out[i], ((writes >> i) & 1U) != 0);
   }

@@ -88,6 +88,10 @@ class Volume {
   [[nodiscard]] Route route(Sector sector, u32 sectors, bool write) const {
     Route found = state_.index.route(sector, sectors);
     if (DMR_BUG(first_sector_route)) found.sectors = sectors;
+    // Looked at after the route: blocks whose commit is neither done nor undone are let go when the
+    // volume has turned read-only, and must not take another write.
+    if (write && !writable()) [[unlikely]]
+      return by_member_state(found, true);
     if (found.member == kMain) [[likely]]
       return found;
     return by_member_state(found, write);
