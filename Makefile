@@ -51,6 +51,7 @@ kernel:
 	@scripts/kernel-sources build/kernel/src
 	@$(MAKE) --no-print-directory -C $(or $(KDIR),$$(ls -d /lib/modules/*/build | tail -1)) \
 	  M=$(CURDIR)/build/kernel/src modules
+	@tests/kernel/check-objects build/kernel/src
 	@strip --strip-debug -o build/kernel/dm_remap.ko $(MODULE)
 	@echo "$(MODULE): $$(stat -c %s build/kernel/dm_remap.ko) bytes when stripped"
 

@@ -139,7 +139,6 @@ void dmr_host_continue(struct dmr_target* t, struct dmr_io_words* words);
 // life.c
 int dmr_preresume(struct dm_target* ti);
 void dmr_resume(struct dm_target* ti);
-void dmr_presuspend(struct dm_target* ti);
 void dmr_postsuspend(struct dm_target* ti);
 void dmr_shut(struct dmr_target* t);
 

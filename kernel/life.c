@@ -159,9 +159,6 @@ void dmr_resume(struct dm_target* ti) {
   memalloc_noio_restore(flags);
 }
 
-// lock_fs() comes after this and writes: recovery has to go on until all I/O has drained.
-void dmr_presuspend(struct dm_target* ti) {}
-
 // Own counters tell when the last bio has left: on removal the device mapper does not wait.
 static void dmr_wait_for_bios(struct dmr_target* t) {
   unsigned int slot;
@@ -190,4 +187,6 @@ void dmr_shut(struct dmr_target* t) {
   memalloc_noio_restore(flags);
 }
 
+// Nothing happens at presuspend: lock_fs() comes after it and writes, so recovery goes on until all
+// I/O has drained.
 void dmr_postsuspend(struct dm_target* ti) { dmr_shut(ti->private); }

@@ -164,7 +164,7 @@ int dmr_map(struct dm_target* ti, struct bio* bio) {
   b->state = DMR_BIO_IDLE;
   if (unlikely(!READ_ONCE(t->running))) return DM_MAPIO_KILL;
   if (unlikely(bio->bi_opf & REQ_PREFLUSH)) return dmr_map_flush(t, b, bio);
-  if (write && unlikely(READ_ONCE(t->flush_latched) || !dmr_volume_writable(t->volume)))
+  if (op != REQ_OP_READ && unlikely(READ_ONCE(t->flush_latched) || !dmr_volume_writable(t->volume)))
     return DM_MAPIO_KILL;
 
   b->sector = dm_target_offset(ti, bio->bi_iter.bi_sector);

@@ -126,6 +126,7 @@ static void dmr_dtr(struct dm_target* ti) {
 
   // Open still when another target of the table failed to resume.
   dmr_shut(t);
+  dmr_events_stop(t);
   dmr_tables_remove(t);
   dmr_free(t);
 }
@@ -160,7 +161,6 @@ static struct target_type dmr_target_type = {
     .dtr = dmr_dtr,
     .map = dmr_map,
     .end_io = dmr_end_io,
-    .presuspend = dmr_presuspend,
     .postsuspend = dmr_postsuspend,
     .preresume = dmr_preresume,
     .resume = dmr_resume,

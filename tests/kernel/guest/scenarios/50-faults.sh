@@ -138,14 +138,14 @@ scenario_an_offline_disk_marks_nothing() {
 scenario_bad_blocks_on_a_spare_are_passed_over() {
   main=$(null_disk m 32) spare=$(null_disk s 8)
   make_volume vol "$main" "$spare"
-  # Every second spare block from the first free one on refuses.
+  # Every fourth spare block from the first free one on refuses.
   dmsetup message vol 0 mark 0+8 >/tmp/mark.log
   home=$(dmsetup message vol 0 map | awk 'NR == 1 {print $4}')
   at=$((home * 8 + 8))
-  end=$((at + 1600))
+  end=$((at + 3200))
   while [ $at -lt $end ]; do
     bad_blocks s $at $((at + 7))
-    at=$((at + 16))
+    at=$((at + 32))
   done
   bad_blocks m 8192 12287
   pattern a 4096 >/tmp/a.img
