@@ -87,6 +87,22 @@ TEST_F(FuseExportTest, WrittenDataIsReadBack) {
   EXPECT_EQ(volume_.misaligned, 0U);
 }
 
+TEST_F(FuseExportTest, MemoryOfProgramsNeedNotBeAligned) {
+  start();
+  const FileDescriptor file = open_file();
+  for (const std::size_t shift : {1U, 16U, 511U, 4095U}) {
+    Bytes data = pattern((3 << 20) + shift, shift);
+    const auto bytes = std::ssize(data) - static_cast<ssize_t>(shift);
+    ASSERT_EQ(pwrite(file.get(), data.data() + shift, static_cast<std::size_t>(bytes), 512), bytes)
+        << std::strerror(errno);
+    Bytes got(data.size());
+    ASSERT_EQ(pread(file.get(), got.data() + shift, static_cast<std::size_t>(bytes), 512), bytes)
+        << std::strerror(errno);
+    EXPECT_TRUE(std::equal(data.begin() + static_cast<ptrdiff_t>(shift), data.end(),
+                           got.begin() + static_cast<ptrdiff_t>(shift)));
+  }
+}
+
 TEST_F(FuseExportTest, NothingIsCached) {
   start();
   const FileDescriptor file = open_file();

@@ -9,7 +9,10 @@
 
 namespace dmr::fuse {
 
-inline constexpr u32 kMaxTransferBytes = 1U << 20;  // of one read or write request
+// Of one read or write request. Half of what its pages could hold: the kernel ends a request where
+// the pages end, and where a program's memory is not aligned that would be within a sector.
+inline constexpr u32 kMaxTransferBytes = 512U << 10;
+inline constexpr u32 kMaxRequestPages = 256;  // the kernel's own limit
 // A request is read so that a write's data begins at a page: behind its two headers.
 inline constexpr std::size_t kHeaderBytes = 80;
 inline constexpr std::size_t kPageBytes = 4096;

@@ -10,10 +10,14 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstddef>
 #include <cstring>
 #include <fcntl.h>
+#include <span>
 #include <unistd.h>
+#include <utility>
 
+#include "core/base/assert.h"
 #include "exports/fuse/limits.h"
 #include "exports/fuse/worker.h"
 
@@ -49,8 +53,12 @@ struct stat attributes(const Filesystem& fs, fuse_ino_t inode) {
   return status;
 }
 
+// The next reply of this thread is that to INIT.
+thread_local bool answering_init = false;
+
 void init(void*, fuse_conn_info* connection) {
-  connection->max_write = kMaxTransferBytes;
+  answering_init = true;
+  connection->max_write = kMaxRequestPages * static_cast<u32>(kPageBytes);  // see limit_transfers()
   connection->max_read = kMaxTransferBytes;
   connection->max_readahead = kMaxTransferBytes;
   connection->max_background = kMaxBackground;
@@ -231,7 +239,17 @@ fuse_lowlevel_ops make_operations() {
   return ops;
 }
 
+// libfuse derives the number of pages from the size of writes; here they are to differ.
+void limit_transfers(std::span<iovec> parts) {
+  DMR_ASSERT(parts.size() == 2 && parts[1].iov_len >= offsetof(fuse_init_out, map_alignment));
+  auto* const out = static_cast<fuse_init_out*>(parts[1].iov_base);
+  out->max_write = kMaxTransferBytes;
+}
+
 ssize_t write_reply(int, iovec* parts, int count, void*) {
+  if (std::exchange(answering_init, false)) {
+    limit_transfers(std::span(parts, static_cast<std::size_t>(count)));
+  }
   return writev(Worker::current_device(), parts, count);
 }
 
