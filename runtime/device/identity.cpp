@@ -57,7 +57,9 @@ std::string identity_of(int block_device_fd) {
   const std::string serial = property(disk, "ID_SERIAL", "device/serial");
   const std::string wwn = property(disk, "ID_WWN", "wwid");
   if (serial.empty() && wwn.empty()) return {};
-  std::string result = serial + "|" + wwn;
+  std::string result = serial;
+  result += '|';
+  result += wwn;
   if (!partition.empty()) result += "|part" + partition;
   // One byte is left for the terminating zero on disk.
   if (result.size() >= format::kIdentityBytes) result.resize(format::kIdentityBytes - 1);
