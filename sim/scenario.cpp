@@ -221,7 +221,7 @@ Report Scenario::report() const {
   report.seed = seed_;
   report.profile = profile_.name;
   report.violation = machine_->oracle.violation();
-  if (!report.ok()) report.history = machine_->world.history(20000);
+  if (!report.ok()) report.history = machine_->world.history(120);
   Totals& t = report.totals;
   t = totals_;
   t.runs = 1;

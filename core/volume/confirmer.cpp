@@ -96,12 +96,14 @@ Task<Status> Confirmer::one_io(FrameStack&, IoOp op, IoPlace place) {
 
 // A block that lives on main and is not lost, far from the ones that earlier probes took.
 bool Confirmer::pick_block(u32 attempt, Block& block) {
+  constexpr u64 kTries = 64;
   constexpr u64 kGolden = 0x9E3779B97F4A7C15U;
   const u64 blocks = state_.geometry.blocks();
-  for (u64 i = 0; i < 16; ++i) {
-    const u64 spread = (turn_ * 16 + attempt * 5 + i) * kGolden;
+  for (u64 i = 0; i < kTries; ++i) {
+    const u64 spread = (turn_ * kTries + attempt * 5 + i) * kGolden;
     block = Block((spread >> 8U) % blocks);
-    if (home_of(state_, block).is_plain()) return true;
+    // One that somebody works on cannot be rewritten now, which says nothing about the device.
+    if (home_of(state_, block).is_plain() && state_.locks.is_free(block)) return true;
   }
   return false;
 }

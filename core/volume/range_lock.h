@@ -64,6 +64,13 @@ class RangeLocks {
     }
   }
 
+  // Nobody has or wants this block.
+  [[nodiscard]] bool is_free(Block block) const {
+    for (const LockEntry* at = entries_.front(); at != nullptr; at = at->next) {
+      if (at->begin <= block && block < at->end) return false;
+    }
+    return true;
+  }
   [[nodiscard]] bool empty() const { return entries_.empty(); }
 
  private:

@@ -55,6 +55,8 @@ TEST(RangeLocks, ATriedLockLeavesNoTraceWhenTheRangeIsTaken) {
   LockEntry tried;
   locks.request(owner, Block(0), Block(4));
   EXPECT_FALSE(locks.try_acquire(tried, Block(3), Block(4)));
+  EXPECT_FALSE(locks.is_free(Block(3)));
+  EXPECT_TRUE(locks.is_free(Block(4)));
   EXPECT_TRUE(locks.try_acquire(tried, Block(4), Block(5)));
   locks.release(tried, executor);
   locks.release(owner, executor);
