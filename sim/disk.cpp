@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+// The virtual disk: cells, cached writes, faults, and what a power cut leaves.
 #include "sim/disk.h"
 
 #include <algorithm>

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+// Small workloads, exhaustively: every power cut, every host call that fails.
 #include "sim/enumerate.h"
 
 #include <array>

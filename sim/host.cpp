@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+// The simulator as the engine's host: I/O at random times, grace periods, timers.
 #include "sim/host.h"
 
 #include <algorithm>

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+// One computer: disks, host and volume, and its turning on and off.
 #include "sim/machine.h"
 
 #include <new>

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+// What a read may return now, and which errors are allowed.
 #include "sim/oracle.h"
 
 #include <algorithm>

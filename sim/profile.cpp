@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+// The profiles: which troubles a scenario meets, and how often.
 #include "sim/profile.h"
 
 namespace dmr::sim {

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+// Clients' hot path, in steps that other events may come between.
 #include "sim/queue.h"
 
 #include <algorithm>

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+// Running scenarios from seeds, and the report of what they met.
 #include "sim/run.h"
 
 #include <fmt/format.h>

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+// One life of a volume: clients, commands, troubles, restarts, and the final look.
 #include "sim/scenario.h"
 
 #include <algorithm>

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
+// Virtual time and the queue of events.
 #include "sim/world.h"
 
 #include <algorithm>
