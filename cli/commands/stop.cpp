@@ -28,6 +28,8 @@ constexpr CommandText kText{
         "server has ended, so that the devices are free.",
     .examples = "  umount /mnt && dm-remap stop tank"};
 
+constexpr int kAfterErrorMs = 2000;
+
 struct Options {
   std::string name;
   unsigned timeout_s = 120;
@@ -65,14 +67,16 @@ Expected<Exit> stop(const Options& options) {
   const int holder = runtime::NameLock::holder(options.name);
   const runtime::FileDescriptor process(static_cast<int>(syscall(SYS_pidfd_open, holder, 0)));
   const auto asked = session->stop();
-  if (!asked) return std::unexpected(asked.error());
+  // A server that ends at once may take its answer with it.
+  if (!asked && !process.valid()) return std::unexpected(asked.error());
   const int timeout_ms = static_cast<int>(options.timeout_s) * 1000;
   pollfd ended{.fd = process.get(), .events = POLLIN, .revents = 0};
-  if (process.valid() && poll(&ended, 1, timeout_ms) == 0) {
-    return failed(
-        fmt::format("the server of `{}` (process {}) has not ended after {} s; it "
-                    "finishes requests that its devices hold back",
-                    options.name, holder, options.timeout_s));
+  if (process.valid() && poll(&ended, 1, asked ? timeout_ms : kAfterErrorMs) == 0) {
+    if (!asked) return std::unexpected(asked.error());
+    return failed(fmt::format(
+        "the server of `{}` (process {}) has not ended after {} s; it finishes requests "
+        "that its devices hold back",
+        options.name, holder, options.timeout_s));
   }
   return Exit::ok;
 }

@@ -8,7 +8,7 @@ import unittest
 
 import metadata
 from harness import MIB
-from running import RunningTest
+from running import RunningTest, free_port
 
 PAGE = pathlib.Path(__file__).parents[2] / "docs" / "json.md"
 POOLS = ("health_records", "io_contexts", "work_items", "buffers")
@@ -73,8 +73,8 @@ class Json(RunningTest):
 
     def test_commands_on_a_running_volume(self):
         self.make_volume()
-        self.compare("start", self.succeed("start", "tank", "--export", "nbd", "--tcp", "20810",
-                                           "--json").json)
+        self.compare("start", self.succeed("start", "tank", "--export", "nbd", "--tcp",
+                                           free_port(), "--json").json)
         self.compare("mark", self.succeed("mark", "tank", "80", "--json").json)
         self.compare("status", self.succeed("status", "tank", "--json").json)
         self.compare("map", self.succeed("map", "tank", "--json").json, absent={"runs[].lost"})

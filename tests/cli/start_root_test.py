@@ -63,27 +63,28 @@ class Fuse(RunningTest):
 
 
 class BlockDevices(RunningTest):
+    # All block devices are searched, those of other tests too.
+    NAME = f"tank-{os.getpid()}"
+
     def test_a_volume_is_found_by_its_name_alone(self):
         main, spare = self.disk("main.img", 16 * MIB), self.disk("spare.img", 4 * MIB)
         with loop_device(main) as main_device, loop_device(spare) as spare_device:
-            self.succeed("create", "tank", "--main", main_device, "--spare", spare_device)
+            self.succeed("create", self.NAME, "--main", main_device, "--spare", spare_device)
             self.environment["DM_REMAP_STATE_DIR"] = str(self.folder / "elsewhere")
             listed = self.succeed("list", "--scan", "--json").json["volumes"]
-            self.assertEqual([(volume["name"], volume["spares"]) for volume in listed],
-                             [("tank", [spare_device])])
+            self.assertIn((self.NAME, [spare_device]),
+                          [(volume["name"], volume["spares"]) for volume in listed])
             # Its main has no serial number by which it could be known again.
-            self.assert_refused(REFUSED, ["start", "tank", "--export", "nbd"],
-                                "main of volume `tank`", "--main and --spare")
+            self.assert_refused(REFUSED, ["start", self.NAME, "--export", "nbd"],
+                                f"main of volume `{self.NAME}`", "--main and --spare")
 
     def test_a_spare_that_moved_to_another_device_is_found(self):
         main, spare = self.disk("main.img", 16 * MIB), self.disk("spare.img", 4 * MIB)
         with loop_device(spare) as device:
-            self.succeed("create", "tank", "--main", main, "--spare", device)
-            with loop_device(self.disk("other.img", MIB)):
-                pass
+            self.succeed("create", self.NAME, "--main", main, "--spare", device)
         with loop_device(self.disk("first.img", MIB)), loop_device(spare):
-            self.succeed("start", "tank", "--export", "nbd")
-            self.stop()
+            self.succeed("start", self.NAME, "--export", "nbd")
+            self.stop(self.NAME)
 
     def test_two_volumes_of_one_name_are_told_apart_by_their_devices(self):
         mains = [self.disk(f"main{i}.img", MIB) for i in range(2)]
@@ -91,10 +92,10 @@ class BlockDevices(RunningTest):
         with loop_device(spares[0]) as first, loop_device(spares[1]) as second:
             for main, spare in zip(mains, (first, second)):
                 self.environment["DM_REMAP_STATE_DIR"] = str(self.folder / f"state-{main[-5]}")
-                self.succeed("create", "tank", "--main", main, "--spare", spare)
+                self.succeed("create", self.NAME, "--main", main, "--spare", spare)
             self.environment["DM_REMAP_STATE_DIR"] = str(self.folder / "elsewhere")
-            self.assert_refused(REFUSED, ["start", "tank", "--export", "nbd"],
-                                "2 volumes are called `tank`", first, second)
+            self.assert_refused(REFUSED, ["start", self.NAME, "--export", "nbd"],
+                                f"2 volumes are called `{self.NAME}`", first, second)
 
 
 class WithoutRights(RunningTest):

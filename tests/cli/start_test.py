@@ -10,7 +10,7 @@ import unittest
 
 import metadata
 from harness import FAILED, MIB, OK, REFUSED, USAGE, content
-from running import RunningTest, read_sectors, write_sectors
+from running import RunningTest, free_port, read_sectors, write_sectors
 
 
 class Start(RunningTest):
@@ -73,8 +73,9 @@ class Start(RunningTest):
         self.start()
         self.assertNotIn("tcp_uri", self.status()["exports"][0])
         self.stop()
-        self.start("tank", "--tcp", "20809")
-        self.assertIn("127.0.0.1:20809", self.status()["exports"][0]["tcp_uri"])
+        port = free_port()
+        self.start("tank", "--tcp", port)
+        self.assertIn(f"127.0.0.1:{port}", self.status()["exports"][0]["tcp_uri"])
 
     def test_signals_end_it_cleanly(self):
         for number in (signal.SIGTERM, signal.SIGINT):
