@@ -166,7 +166,7 @@ void SimQueue::route_piece(Job& job, Piece& piece) {
   piece.sectors = route.sectors;
   job.cut_sectors += route.sectors;
   if (dawdles()) {
-    hot(50'000, [this, &job, &piece, route] { launch(piece, route); });
+    hot(50'000, [this, &piece, route] { launch(piece, route); });
   } else {
     launch(piece, route);
   }
