@@ -71,7 +71,7 @@ class Acts:
         if used is None:
             raise DemoError("the import moved nothing to the spare")
         self.volume.add_faults([fault(used + BLOCK_SECTORS * block, 2, "write")
-                                for block in (2, 3, 11, 40)], member=1)
+                                for block in (1, 2, 5, 9)], member=1)
 
     def grow_weak(self):
         terminal = self.terminal
@@ -228,9 +228,9 @@ class Acts:
         self.results.lost = status["lost_sectors"]
         volume.show("status", volume.name)
         volume.show("map", volume.name, "--visual")
-        spec = status["members"][1]["spec"]
+        specs = [member["spec"] for member in status["members"]]
         self.access.detach()
-        done = volume.show("check", spec, check=False)
+        done = volume.show("check", *specs, check=False)
         terminal.claim(done.returncode == 0, "`dm-remap check` finds no fault in the metadata")
 
 

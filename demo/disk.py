@@ -14,6 +14,7 @@ MAIN_BYTES = 1 << 30
 SPARE_BYTES = 64 << 20
 # The first blocks of a filesystem are left alone, or the run without a layer would end at mkfs.
 SPARED_BYTES = 48 << 20
+CROWDED_BYTES = 224 << 20
 SMALLEST_GAP_SECTORS, LARGEST_GAP_SECTORS = 16, 1 << 15
 BLOCK = 8   # sectors; two kinds of faults share no block
 
@@ -30,7 +31,9 @@ class FailingDisk:
         self.weak = self.clusters(10)
 
     def anywhere(self):
-        return self.random.randrange(SPARED_BYTES // SECTOR, (MAIN_BYTES - (64 << 20)) // SECTOR)
+        """Every second one where filesystems put their first files."""
+        end = CROWDED_BYTES if self.random.random() < 0.5 else MAIN_BYTES - (64 << 20)
+        return self.random.randrange(SPARED_BYTES // SECTOR, end // SECTOR)
 
     def burst_length(self):
         kind = self.random.random()

@@ -103,7 +103,8 @@ class Mounted:
         done = self.workshop.run("mount", "-t", "ext4", "-o", "noatime", self.device, self.folder,
                                  check=False)
         if done.returncode != 0:
-            raise DemoError(f"the filesystem could not be mounted: {done.stdout.strip()}")
+            words = done.stdout.strip().splitlines()[0].rsplit(": ", 1)[-1]
+            raise DemoError(f"the filesystem cannot be mounted: {words}")
         self.mounted = self.workshop.later(f"unmount {self.folder}",
                                            lambda: self.workshop.run("umount", self.folder))
 
@@ -130,7 +131,7 @@ class Mounted:
             progress.at(done)
         synced = self.workshop.run("sync", "--file-system", self.folder, check=False)
         if synced.returncode != 0:
-            errors.append(synced.stdout.strip().splitlines()[-1])
+            errors.append(f"sync: {synced.stdout.strip().rsplit(': ', 1)[-1]}")
         return errors
 
     def read_back(self, chosen, progress):

@@ -8,7 +8,7 @@ import struct
 OPTION_MAGIC = 0x49484156454F5054
 REQUEST_MAGIC = 0x25609513
 REPLY_MAGIC = 0x67446698
-READ, WRITE, DISCONNECT, FLUSH, WRITE_ZEROES = 0, 1, 2, 3, 6
+READ, WRITE, DISCONNECT, FLUSH = 0, 1, 2, 3
 FUA = 1
 
 
@@ -51,9 +51,6 @@ class NbdClient:
 
     def write(self, offset, data, fua=False):
         self.request(WRITE, offset, len(data), bytes(data), FUA if fua else 0)
-
-    def zero(self, offset, length):
-        self.request(WRITE_ZEROES, offset, length)
 
     def flush(self):
         self.request(FLUSH, 0, 0)

@@ -35,9 +35,13 @@ class Server:
         self.process = 0     # of the server
         self.started = None  # undoes the start
 
-    def add_faults(self, ranges, member=0):
+    def faults(self, request, member=0):
+        """What docs/control-protocol.md says of `faults`: add, clear, reload."""
         return ask(self.workshop, self.name,
-                   {"op": "faults", "member": member, "request": {"add": ranges}})
+                   {"op": "faults", "member": member, "request": request})
+
+    def add_faults(self, ranges, member=0):
+        return self.faults({"add": ranges}, member)
 
 
 class BareDisk(Server):

@@ -109,9 +109,14 @@ class Story:
         self.alone = files.Verdict(missing=len(self.chosen))
         failure = access.format()
         if failure:
-            terminal.bad(f"mkfs.ext4 fails: {failure.splitlines()[-1]}")
-        else:
-            self.use_alone(server, access)
+            terminal.bad(f"not even a filesystem: {failure.splitlines()[-1]}")
+            terminal.say("so, for the comparison, it is formatted as if healthy and goes bad just after")
+            server.faults({"clear": True})
+            failure = access.format()
+            server.faults({"reload": True})
+            if failure:
+                raise DemoError(f"mkfs.ext4 fails on a healthy disk: {failure}")
+        self.use_alone(server, access)
         access.detach()
         os.unlink(self.disk_file("alone.img"))
 

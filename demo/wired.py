@@ -13,7 +13,19 @@ from workshop import DemoError
 
 CHUNK = 1 << 20
 BLOCK = 4096
-ZERO_CHUNK = bytes(CHUNK)
+
+
+def chunks_with_data(handle):
+    """Where a sparse file is more than a hole."""
+    end = 0
+    while True:
+        try:
+            begin = os.lseek(handle, end, os.SEEK_DATA)
+        except OSError:
+            return
+        end = os.lseek(handle, begin, os.SEEK_HOLE)
+        yield from range(begin // CHUNK * CHUNK, end, CHUNK)
+        end = -(-end // CHUNK) * CHUNK   # the last chunk has been taken whole
 
 
 class Wired:
@@ -25,6 +37,7 @@ class Wired:
         self.client = None
         self.image = os.path.join(workshop.disks, f"{server.name}.ext4")
         self.copy = os.path.join(workshop.disks, f"{server.name}.copy.ext4")
+        self.chunks = []      # offsets of the parts that mke2fs has written to
         self.unread = set()   # sectors that gave an error when the image came back
 
     # ---- the device ----
@@ -89,9 +102,10 @@ class Wired:
                           "-d", stage, self.image)
         failed = 0
         with open(self.image, "rb", buffering=0) as image:
-            for offset in range(0, MAIN_BYTES, CHUNK):
-                failed += self.send(offset, image.read(CHUNK))
-                progress.at(sum(file.size for file in chosen) * offset // MAIN_BYTES)
+            self.chunks = list(chunks_with_data(image.fileno()))
+            for number, offset in enumerate(self.chunks):
+                failed += self.send(offset, os.pread(image.fileno(), CHUNK, offset))
+                progress.at(progress.total * number // len(self.chunks))
         try:
             self.client.flush()
         except OSError as error:
@@ -101,10 +115,7 @@ class Wired:
     def send(self, offset, data):
         """Blocks of this chunk that the server refused."""
         try:
-            if data == ZERO_CHUNK:
-                self.client.zero(offset, CHUNK)
-            else:
-                self.client.write(offset, data)
+            self.client.write(offset, data)
             return 0
         except OSError:
             pass
@@ -116,16 +127,14 @@ class Wired:
                 refused += 1
         return refused
 
-    def fetch(self, progress=lambda offset: None):
+    def fetch(self, progress=lambda number: None):
         """The image as the server has it now; sectors that it cannot read are zeros and noted."""
         self.unread.clear()
         with open(self.copy, "wb", buffering=0) as copy:
             copy.truncate(MAIN_BYTES)
-            for offset in range(0, MAIN_BYTES, CHUNK):
-                data = self.receive(offset, CHUNK)
-                if data != ZERO_CHUNK:
-                    os.pwrite(copy.fileno(), data, offset)
-                progress(offset)
+            for number, offset in enumerate(self.chunks):
+                os.pwrite(copy.fileno(), self.receive(offset, CHUNK), offset)
+                progress(number)
 
     def receive(self, offset, length):
         try:
@@ -138,8 +147,7 @@ class Wired:
         return b"".join(self.receive(at, step) for at in range(offset, offset + length, step))
 
     def read_back(self, chosen, progress):
-        total = sum(file.size for file in chosen)
-        self.fetch(lambda offset: progress.at(total * offset // MAIN_BYTES))
+        self.fetch(lambda number: progress.at(progress.total * number // len(self.chunks)))
         out = self.workshop.folder(self.workshop.disks)
         self.workshop.run("debugfs", "-R", f"rdump / {out}", self.copy, check=False)
         verdict = files.Verdict()
@@ -175,7 +183,7 @@ class Wired:
         self.mount()
         self.fetch()
         done = self.workshop.run("e2fsck", "-fn", self.copy, check=False)
-        return done.returncode == 0 and not self.unread, done.stdout
+        return done.returncode == 0, done.stdout
 
     # ---- a file that is written piece by piece ----
 
