@@ -5,6 +5,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "core/base/types.h"
+
 namespace dmr::cli {
 namespace {
 
