@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""fio as the client of all servers: a job, its result, and rounds that alternate between servers."""
+"""fio as the client of all servers: a job, its result, and rounds that alternate between them."""
 
 import json
 from dataclasses import dataclass

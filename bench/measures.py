@@ -64,8 +64,8 @@ class Bench:
         for where, single in (("anywhere", "index_scattered/anywhere/real_time/threads:1"),
                               ("remapped", "index_scattered/remapped/real_time/threads:1")):
             batch = runs[f"index_batch/{where}"]["real_time"] / 16
-            self.report.add(group, f"batches of 16 against single, {where}", time_of(single) / batch,
-                            "x", note=f"{batch:.1f} ns a lookup")
+            self.report.add(group, f"batches of 16 against single, {where}",
+                            time_of(single) / batch, "x", note=f"{batch:.1f} ns a lookup")
         for where in ("anywhere", "remapped"):
             one = runs[f"index_scattered/{where}/real_time/threads:1"]["items_per_second"]
             two = runs[f"index_scattered/{where}/real_time/threads:2"]["items_per_second"]
@@ -92,8 +92,10 @@ class Bench:
             self.report.add(group, name, middle(results, OURS, name, "iops"), "IOPS")
             to_nbdkit, to_qemu = targets[job.clients, job.depth]
             for peer, target in ((NBDKIT, to_nbdkit), (QEMU, to_qemu)):
-                self.report.add(group, f"{name}: of {peer}", ratio(results, OURS, peer, name, "iops"),
-                                "x", target, note=f"{middle(results, peer, name, 'iops'):,.0f} IOPS")
+                theirs = middle(results, peer, name, "iops")
+                self.report.add(group, f"{name}: of {peer}",
+                                ratio(results, OURS, peer, name, "iops"), "x", target,
+                                note=f"{theirs:,.0f} IOPS")
             if job.clients == 2:
                 cpu = ratio(results, OURS, NBDKIT, name, "cpu_per_io_us")
                 ours = middle(results, OURS, name, "cpu_per_io_us")

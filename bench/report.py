@@ -31,7 +31,8 @@ class Figure:
     def target_text(self):
         if self.target is None:
             return ""
-        return f"{'>=' if self.better == 'above' else '<='} {number(self.target)} {self.unit}".strip()
+        sign = ">=" if self.better == "above" else "<="
+        return f"{sign} {number(self.target)} {self.unit}".strip()
 
 
 def number(value):
@@ -118,7 +119,8 @@ class Report:
                          f'fill="#333">{html.escape(text)}</text>')
         parts.append(f'<line x1="{left + scale}" y1="{top - 4}" x2="{left + scale}" '
                      f'y2="{height - 26}" stroke="#333" stroke-dasharray="4 3"/>'
-                     f'<text x="{left + scale}" y="{height - 10}" text-anchor="middle">target</text>')
+                     f'<text x="{left + scale}" y="{height - 10}" '
+                     'text-anchor="middle">target</text>')
         parts.append("</svg>\n")
         with open(path, "w", encoding="utf-8") as file:
             file.write("\n".join(parts))

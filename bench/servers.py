@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The servers that are measured, all over files in memory: dm-remap, and what one would use else."""
+"""The servers that are measured, all over files in memory: dm-remap and its peers."""
 
 import os
 import shlex

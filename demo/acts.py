@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The acts behind dm-remap: store, weak sectors, a loss on purpose, a killed server, a last look."""
+"""The acts behind dm-remap: store, weak sectors, a loss on purpose, a killed server, a look."""
 
 import errno
 import os
@@ -14,7 +14,7 @@ from workshop import DemoError, wait_until
 
 BLOCK_SECTORS = 8
 PIECE = 4096
-# Sectors that are lost on purpose, from the first of a file's blocks on: parts of a block, a whole one.
+# Sectors that are lost on purpose, from the first of a file on: parts of a block, and a whole one.
 LOST_OFFSETS = (34, 35, 37, *range(56, 64))
 LOST_SPAN = 96
 ACKNOWLEDGED_BEFORE_DEATH = 400
@@ -86,8 +86,8 @@ class Acts:
         after = self.volume.status()
         recovered = after["recovered_reads"] - before["recovered_reads"]
         moved = after["relocated_blocks"] - before["relocated_blocks"]
-        terminal.say(f"{recovered:,} reads failed and were answered after all; {moved:,} weak blocks "
-                     "moved to the spare while they could be read")
+        terminal.say(f"{recovered:,} reads failed and were answered after all; {moved:,} weak "
+                     "blocks moved to the spare while they could be read")
         terminal.claim(recovered > 0 and moved > 0, "the weak sectors were met, and left")
 
     # ---- loss ----
@@ -113,8 +113,8 @@ class Acts:
         file, begin = self.victim()
         lost = [begin + offset for offset in LOST_OFFSETS]
         terminal.say(f"file      /{file.name} ({size_text(file.size)})")
-        terminal.say(f"sectors   {begin + 34}+2, {begin + 37}, {begin + 56}+8: the disk will not read "
-                     "them again")
+        terminal.say(f"sectors   {begin + 34}+2, {begin + 37}, {begin + 56}+8: the disk "
+                     "will not read them again")
         content = [self.access.read_sector(sector) for sector in range(begin, begin + LOST_SPAN)]
         self.access.unmount()
         self.volume.add_faults([fault(sector, 1, "read") for sector in lost])
@@ -136,7 +136,8 @@ class Acts:
             wrong == 0, f"the other {len(content) - len(lost)} sectors around them, in the same "
             "blocks too, read as before")
         self.results.lines.append(
-            f"{len(lost)} sectors lost on purpose: EIO for these {len(failed)}, no neighbour harmed.")
+            f"{len(lost)} sectors lost on purpose: EIO for these {len(failed)}, no neighbour "
+            "harmed.")
 
     def map_names(self, lost):
         self.show_map(lost)
@@ -174,8 +175,8 @@ class Acts:
         terminal.act("5. SIGKILL in the middle of writes")
         writer = Writer(self.access, self.story.ledger, self.chosen)
         bursts = self.spoil_ledger()
-        terminal.say(f"programs write pieces of a file and whole new files, each confirmed as durable; "
-                     f"{bursts} sectors below them now refuse writes")
+        terminal.say("programs write pieces of a file and whole new files, each confirmed as "
+                     f"durable; {bursts} sectors below them now refuse writes")
         before = self.volume.status()["redirected_writes"]
         writer.start()
         wait_until(lambda: writer.acknowledged >= ACKNOWLEDGED_BEFORE_DEATH or writer.failure, 60,
@@ -186,20 +187,22 @@ class Acts:
         terminal.claim(not writer.failure_before_death(), "no write failed before that"
                        + (f": {writer.failure}" if writer.failure_before_death() else ""))
         terminal.command(f"kill -9 {self.volume.process}")
-        terminal.output(f"{writer.acknowledged:,} writes were confirmed, {redirected:,} of them went to "
-                        "the spare")
+        terminal.output(f"{writer.acknowledged:,} writes were confirmed, {redirected:,} of them "
+                        "went to the spare")
         terminal.claim(redirected > 0, "it was remapping at that time")
         self.access.bury()
         self.access.attach()
         self.access.mount()
         kept, total, doubt = writer.verify()
-        terminal.claim(kept == total, f"all {total:,} pieces hold what was last confirmed, or the one "
-                       f"write that was under way ({doubt})")
+        terminal.claim(kept == total, f"all {total:,} pieces hold what was last confirmed, or the "
+                       f"one write that was under way ({doubt})")
         intact, new = writer.verify_files()
         if new:
-            terminal.claim(intact == new, f"all {new:,} new files that were confirmed are there, intact")
-        self.results.lines.append(f"{writer.acknowledged:,} confirmed writes before the SIGKILL: "
-                                  f"{'all are there' if kept == total and intact == new else 'LOST'}.")
+            terminal.claim(intact == new,
+                           f"all {new:,} new files that were confirmed are there, intact")
+        fate = "all are there" if kept == total and intact == new else "SOME ARE LOST"
+        self.results.lines.append(
+            f"{writer.acknowledged:,} confirmed writes before the SIGKILL: {fate}.")
         writer.adopt()
         self.results.verdict = self.compare("after the crash")
 

@@ -2,8 +2,9 @@
 """A failing disk: a sparse file and the plan of its bad sectors for the `faulty` decorator.
 
 Bad sectors of real disks come in clusters: most bursts are one or two sectors long, a few have
-hundreds, and the next one is near. The distances are drawn around those of a failing laptop disk (the
-quartiles of its 126 gaps are 134, 746 and 14,208 sectors), always the same ones for the same seed."""
+hundreds, and the next one is near. The distances are drawn around those of a failing laptop disk
+(the ddrescue mapfile that kddrescueview brings as its example; the quartiles of its 126 gaps are
+134, 746 and 14,208 sectors). The same seed always draws the same disk."""
 
 import json
 import os

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The data that is to survive: real files of this machine, with their checksums. Where there are too
-few, files made by the demonstration are added, and said to be."""
+"""The data that is to survive: real files of this machine, with their checksums. Where there are
+too few, files made by the demonstration are added, and said to be."""
 
 import hashlib
 import os

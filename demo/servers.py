@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The two ways to reach the failing disk: as it is (`bare-disk`), and through dm-remap. Both take the
-same fault plan, are served by the same exports, and get new faults through the same control socket."""
+"""The two ways to reach the failing disk: as it is (`bare-disk`), and through dm-remap. Both take
+the same fault plan, use the same exports, and get new faults through the same control socket."""
 
 import json
 import os

@@ -60,8 +60,10 @@ class Story:
         for text, bursts in (("cannot be read (though it takes writes)", disk.unreadable),
                              ("refuses writes", disk.unwritable),
                              ("will become weak: reads fail three times", disk.weak)):
-            terminal.say(f"          {sectors_in(bursts):6,} sectors in {len(bursts):3} bursts: {text}")
-        terminal.say(f"spare     {size_text(SPARE_BYTES)}; it will turn out to have bad sectors too")
+            terminal.say(f"          {sectors_in(bursts):6,} sectors in {len(bursts):3} bursts: "
+                         f"{text}")
+        terminal.say(f"spare     {size_text(SPARE_BYTES)}; it will turn out to have bad sectors "
+                     "too")
         self.choose_files()
         way = self.way.words + (f" ({reason}: no mount)" if reason else "")
         terminal.say(f"way       {way}")
@@ -110,7 +112,8 @@ class Story:
         failure = access.format()
         if failure:
             terminal.bad(f"not even a filesystem: {failure.splitlines()[-1]}")
-            terminal.say("so, for the comparison, it is formatted as if healthy and goes bad just after")
+            terminal.say("so, for the comparison, it is formatted as if healthy and goes bad just "
+                         "after")
             server.faults({"clear": True})
             failure = access.format()
             server.faults({"reload": True})
@@ -141,8 +144,8 @@ class Story:
         self.alone = access.read_back(self.chosen, progress)
         progress.end(f"{self.alone.intact:,} of {len(self.chosen):,} files are intact")
         terminal.bad(f"{self.alone.unreadable:,} cannot be read, {self.alone.wrong:,} are "
-                     f"{terminal.paint('silently wrong', 'red')}, {self.alone.missing:,} are missing; "
-                     f"{size_text(self.alone.damaged_bytes)} of data are gone")
+                     f"{terminal.paint('silently wrong', 'red')}, {self.alone.missing:,} are "
+                     f"missing; {size_text(self.alone.damaged_bytes)} of data are gone")
         self.alone_clean, words = access.check_filesystem()
         if not self.alone_clean:
             terminal.bad(f"e2fsck -fn: the filesystem is damaged ({len(words.splitlines())} lines)")
@@ -188,7 +191,8 @@ class Story:
             found = {int(line) for line in file}
         expected = {block for sector, count in self.disk.unreadable
                     for block in range(sector // 8, (sector + count - 1) // 8 + 1)}
-        self.terminal.output(f"{len(found):,} blocks cannot be read ({time.monotonic() - begin:.1f} s)")
+        seconds = time.monotonic() - begin
+        self.terminal.output(f"{len(found):,} blocks cannot be read ({seconds:.1f} s)")
         self.terminal.claim(found == expected,
                             "the scan lists the blocks of the unreadable sectors, and no others")
 
@@ -203,6 +207,7 @@ class Story:
             return text or f"{number:,}", "green" if number == good else "red"
 
         behind = results.verdict
+        state = {True: ("clean", "green"), False: ("damaged", "red")}
         terminal.table(("", "disk alone", "with dm-remap"), [
             ("files written", total, total),
             ("files intact", mark(alone.intact, good=len(self.chosen)),
@@ -212,8 +217,7 @@ class Story:
             ("files missing", mark(alone.missing), mark(behind.missing)),
             ("data lost", mark(alone.damaged_bytes, size_text(alone.damaged_bytes)),
              mark(behind.damaged_bytes, size_text(behind.damaged_bytes))),
-            ("filesystem (e2fsck -fn)", ("clean", "green") if self.alone_clean else ("damaged", "red"),
-             ("clean", "green") if results.clean else ("damaged", "red")),
+            ("filesystem (e2fsck -fn)", state[self.alone_clean], state[results.clean]),
         ])
         terminal.say("")
         for text in results.lines:

@@ -17,7 +17,8 @@ def size_text(size):
     while value >= 1024 and unit + 1 < len(units):
         value /= 1024
         unit += 1
-    return f"{value:.0f} {units[unit]}" if unit == 0 or value >= 100 else f"{value:.1f} {units[unit]}"
+    whole = unit == 0 or value >= 100
+    return f"{value:.0f} {units[unit]}" if whole else f"{value:.1f} {units[unit]}"
 
 
 def count_text(number, one, many):
@@ -52,7 +53,8 @@ class Progress:
         self.shown = now
         filled = min(20, 20 * done // self.total)
         bar = "█" * filled + "░" * (20 - filled)
-        self.terminal.write(f"\r  {self.text} {bar} {min(100, 100 * done // self.total):3d} %\x1b[K")
+        percent = min(100, 100 * done // self.total)
+        self.terminal.write(f"\r  {self.text} {bar} {percent:3d} %\x1b[K")
 
     def end(self, result):
         seconds = time.monotonic() - self.begin
@@ -124,4 +126,5 @@ class Terminal:
                 parts.append(shown + space if column == 0 else space + shown)
             self.write("  " + "   ".join(parts) + "\n")
             if number == 0:
-                self.write("  " + self.paint("─" * (sum(widths) + 3 * len(widths) - 3), "dim") + "\n")
+                rule = "─" * (sum(widths) + 3 * len(widths) - 3)
+                self.write("  " + self.paint(rule, "dim") + "\n")
