@@ -2,12 +2,12 @@
 // Requests are done one after the other, on the thread of the queue; they complete in process().
 #include "demo/bare_disk.h"
 
-#include <poll.h>
 #include <sys/eventfd.h>
 
 #include <array>
 #include <cerrno>
 #include <deque>
+#include <poll.h>
 #include <utility>
 
 #include "core/base/assert.h"

@@ -6,9 +6,9 @@
 #include <cstdio>
 #include <memory>
 #include <string>
+#include <unistd.h>
 
 #include <fmt/format.h>
-#include <unistd.h>
 
 #include "demo/bare_disk.h"
 #include "exports/fuse/export.h"

@@ -3,6 +3,7 @@
 // with a deliberate bug that breaks it the simulator must say so. A buggy life runs in a child
 // process: the bug may also trip an assertion of the engine, which counts as found.
 #include <sys/wait.h>
+
 #include <unistd.h>
 
 #include <gtest/gtest.h>

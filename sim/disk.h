@@ -58,8 +58,7 @@ struct DiskCounters {
 class DiskWatcher {
  public:
   virtual void media_error(Member disk, Sector sector, IoOp op, const Data& latent) = 0;
-  virtual void device_error(Member disk, IoOp op, IoStatus status, Sector sector,
-                            u32 sectors) = 0;
+  virtual void device_error(Member disk, IoOp op, IoStatus status, Sector sector, u32 sectors) = 0;
 
  protected:
   ~DiskWatcher() = default;

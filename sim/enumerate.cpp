@@ -57,8 +57,7 @@ class Life {
 
   bool ask(IoOp op, u64 sector = 0, u32 sectors = 0, bool fua = false) {
     request_ = std::make_unique<UserRequest>();
-    request_->ticket =
-        Ticket{.op = op, .fua = fua, .sector = Sector(sector), .sectors = sectors};
+    request_->ticket = Ticket{.op = op, .fua = fua, .sector = Sector(sector), .sectors = sectors};
     machine.request(*request_);
     return goes_on();
   }
@@ -150,9 +149,10 @@ Enumeration enumerate_failures(u64 seed, u32 spares) {
         life.machine.oracle.fail(Rule::damage_is_noticed, "refused after failed I/O");
       }
       life.check_again();
-      take(all, life, fmt::format("I/O {} and {} more fail with status {}", at,
-                                  host.troubles.io_fails_count - 1,
-                                  static_cast<u32>(host.troubles.io_status)));
+      take(
+          all, life,
+          fmt::format("I/O {} and {} more fail with status {}", at,
+                      host.troubles.io_fails_count - 1, static_cast<u32>(host.troubles.io_status)));
     }
     if (!reached) break;
     all.points = at;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Not at random but all of it: one small workload, with the power cut at every event, and with every
-// I/O failing in turn.
+// Not at random but all of it: one small workload, with the power cut at every event, and with
+// every I/O failing in turn.
 #pragma once
 
 #include <string>
@@ -10,10 +10,10 @@
 namespace dmr::sim {
 
 struct Enumeration {
-  u64 cases = 0;     // lives played
-  u64 points = 0;    // events or I/Os of the workload, each of which was tried
+  u64 cases = 0;   // lives played
+  u64 points = 0;  // events or I/Os of the workload, each of which was tried
   Violation violation;
-  std::string where;    // which case broke it
+  std::string where;  // which case broke it
   std::string history;
 
   [[nodiscard]] bool ok() const { return violation.rule == Rule::none; }

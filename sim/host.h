@@ -82,7 +82,7 @@ class SimHost final : public Host {
   HostTroubles troubles;
   std::function<void(const Event&)> on_event;
   std::function<void(const DeviceIo&)> on_failure;  // each I/O that failed, before its `done`
-  bool pages_at_once = false;  // while a volume opens
+  bool pages_at_once = false;                       // while a volume opens
   [[nodiscard]] u64 ios() const { return ios_; }
   [[nodiscard]] u64 allocations() const { return allocations_; }
   [[nodiscard]] u64 memory_held() const { return memory_.size(); }

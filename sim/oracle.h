@@ -127,7 +127,7 @@ class Oracle final : public DiskWatcher {
     std::vector<Version> versions;
     Lost lost = Lost::no;
     u32 read_failures = 0;     // of the medium, since the last write
-    u64 failed_value = 0;     // the data that lay under the last of them
+    u64 failed_value = 0;      // the data that lay under the last of them
     u64 excused_until = 0;     // stamp: an error of a read that began before is no surprise
     bool main_failed = false;  // its place on main has ever shown an error of the medium
     bool marked = false;       // moved by the user's own command

@@ -10,7 +10,8 @@ namespace {
 class OracleTest : public testing::Test {
  protected:
   Ticket begin(IoOp op, u64 sector, bool fua = false) {
-    Ticket t{.op = op, .fua = fua, .sector = Sector(sector), .sectors = op == IoOp::flush ? 0U : 1U};
+    Ticket t{
+        .op = op, .fua = fua, .sector = Sector(sector), .sectors = op == IoOp::flush ? 0U : 1U};
     oracle_.begin(t);
     return t;
   }

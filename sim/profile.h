@@ -26,8 +26,8 @@ struct Profile {
   // The medium of main, and of the spares' data.
   u32 main_fault = 0;
   u32 spare_fault = 0;
-  u32 cluster = 0;         // chance that a fault is one of a cluster, of 1000
-  u32 on_write = 300;      // chance that a fault refuses writes (too), of 1000
+  u32 cluster = 0;     // chance that a fault is one of a cluster, of 1000
+  u32 on_write = 300;  // chance that a fault refuses writes (too), of 1000
   u32 transient = 300;
   u32 metadata_fault = 0;  // bad sectors under the spares' metadata
 
@@ -39,7 +39,7 @@ struct Profile {
   u32 pages_refused = 0;
 
   // What the user does.
-  u32 flush = 120;   // of 1000 requests
+  u32 flush = 120;  // of 1000 requests
   u32 power_cut = 0;
   u32 restart = 0;
   u32 mark = 0;

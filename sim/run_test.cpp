@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Many lives in every profile, and all of the small ones. A failure prints the seed that repeats it.
+// Many lives in every profile, and all of the small ones. A failure prints the seed that repeats
+// it.
 #include "sim/run.h"
 
 #include <gtest/gtest.h>

@@ -52,8 +52,7 @@ void Scenario::play(u32 steps) {
     std::string shape = fmt::format("main {}, block {}, spares", machine_->shape().main_sectors,
                                     machine_->shape().block_sectors);
     for (const u64 sectors : machine_->shape().spare_sectors) shape += fmt::format(" {}", sectors);
-    machine_->oracle.fail(Rule::the_right_disks,
-                          "a fresh set cannot be made and opened: " + shape);
+    machine_->oracle.fail(Rule::the_right_disks, "a fresh set cannot be made and opened: " + shape);
     return;
   }
   for (u32 i = 0; i < steps && !broken() && !ended_; ++i) step();
@@ -100,8 +99,8 @@ void Scenario::advance() {
 }
 
 void Scenario::start_request() {
-  const auto free = std::find_if(clients_.begin(), clients_.end(),
-                                 [](const Client& c) { return !c.busy; });
+  const auto free =
+      std::find_if(clients_.begin(), clients_.end(), [](const Client& c) { return !c.busy; });
   if (free == clients_.end()) return;
   Client& client = *free;
   Ticket& t = client.request.ticket;
@@ -112,8 +111,10 @@ void Scenario::start_request() {
     t.op = IoOp::flush;
   } else {
     const u64 which = dice_.below(100);
-    t.op = which < 45 ? IoOp::read : which < 88 ? IoOp::write
-           : which < 95 ? IoOp::write_zeroes : IoOp::discard;
+    t.op = which < 45   ? IoOp::read
+           : which < 88 ? IoOp::write
+           : which < 95 ? IoOp::write_zeroes
+                        : IoOp::discard;
     t.fua = t.op != IoOp::read && t.op != IoOp::discard && dice_.chance(150);
     // Half of all requests meet in a small corner, where they overlap.
     const u64 reach = dice_.coin() ? std::min<u64>(sectors, 96) : sectors;
@@ -127,8 +128,8 @@ void Scenario::start_request() {
 }
 
 void Scenario::give_order(CommandKind kind) {
-  const auto free = std::find_if(orders_.begin(), orders_.end(),
-                                 [](const Order& o) { return !o.busy; });
+  const auto free =
+      std::find_if(orders_.begin(), orders_.end(), [](const Order& o) { return !o.busy; });
   if (free == orders_.end()) return;
   Order& order = *free;
   order.command = Command{};
@@ -190,9 +191,9 @@ void Scenario::reopen(bool after_power_cut) {
       ++totals_.refused_opens;
       return;
     }
-    m.oracle.fail(Rule::damage_is_noticed,
-                  fmt::format("an undamaged set was refused with status {}",
-                              static_cast<u32>(status)));
+    m.oracle.fail(
+        Rule::damage_is_noticed,
+        fmt::format("an undamaged set was refused with status {}", static_cast<u32>(status)));
     return;
   }
   m.audit();

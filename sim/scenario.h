@@ -57,9 +57,9 @@ class Scenario {
   Random dice_;  // of the scenario alone: the engine's course does not change what is asked of it
   std::vector<Client> clients_ = std::vector<Client>(kClients);
   std::vector<Order> orders_ = std::vector<Order>(2);
-  bool ended_ = false;           // the set was refused for damage that is beyond repair
+  bool ended_ = false;  // the set was refused for damage that is beyond repair
   bool metadata_touched_ = false;
-  bool flipped_ = false;         // since the last opening
+  bool flipped_ = false;  // since the last opening
   Totals totals_;
 };
 

@@ -101,8 +101,8 @@ u64 Scenario::newest_sequence() const {
       for (u32 i = 1; super && i <= SpareLayout::default_journal_slots(disk.sectors()); ++i) {
         format::JournalBlock block;
         read_block(disk, *super + u64{kMetaSectors} * i, block);
-        const bool intact = format::block_crc(format::bytes_of(block), format::Kind::journal) ==
-                            block.header.crc;
+        const bool intact =
+            format::block_crc(format::bytes_of(block), format::Kind::journal) == block.header.crc;
         if (intact) newest = std::max<u64>(newest, block.header.sequence);
       }
     }
@@ -149,10 +149,10 @@ void Scenario::check_findings(bool after_power_cut) {
     // A write that the device failed may have torn what it was to replace.
     const bool failed_write = machine_->disks[finding.member]->counters().device_errors > 0;
     if (failed_write && !finding.fatal) continue;
-    machine_->oracle.fail(Rule::damage_is_noticed,
-                          fmt::format("finding {} on member {} at {} without any damage",
-                                      static_cast<u32>(finding.kind), finding.member,
-                                      finding.address.value));
+    machine_->oracle.fail(
+        Rule::damage_is_noticed,
+        fmt::format("finding {} on member {} at {} without any damage",
+                    static_cast<u32>(finding.kind), finding.member, finding.address.value));
   }
 }
 

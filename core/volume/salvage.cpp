@@ -10,8 +10,7 @@ namespace {
 // A failure is the place's own when the disk says so, or when the device has answered since the
 // request's first failure: then it was no outage that has ended meanwhile.
 void note_failure(const VolumeState& state, Tools& tools, ErrorClass error, Member member) {
-  const bool answered =
-      state.breakers[member].answered_since(Direction::read, tools.failed_at_ns);
+  const bool answered = state.breakers[member].answered_since(Direction::read, tools.failed_at_ns);
   if (error == ErrorClass::medium || (error == ErrorClass::unspecified && answered)) {
     tools.retried = true;
   }

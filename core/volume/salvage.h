@@ -10,7 +10,8 @@ namespace dmr {
 
 // Reads the sectors `wanted` of `block` into tools.buffer, each at its own place in the block.
 // ok: tools.unreadable names those which the medium no longer gives (their bytes are undefined),
-//     confirmed by the device's answering elsewhere; tools.retried that the medium needed a later try.
+//     confirmed by the device's answering elsewhere; tools.retried that the medium needed a later
+//     try.
 // io_error: the device as a whole fails; nothing may be concluded about the block.
 // The range is locked by the caller, and held when the caller goes on to change the home.
 Task<Status> salvage(FrameStack& frames, VolumeState& state, Confirmer& confirmer, Tools& tools,

@@ -96,9 +96,8 @@ void Volume::start_item(Request& request, bool buffer) {
   item->sectors = request.sectors;
   item->bad_sector = request.sector;
   item->failed = request.error != IoStatus::ok;
-  item->medium_suspect =
-      classify(request.error, request.elapsed_ns, state_.config.device_timeout_ns) ==
-      ErrorClass::medium;
+  item->medium_suspect = classify(request.error, request.elapsed_ns,
+                                  state_.config.device_timeout_ns) == ErrorClass::medium;
   item->tools.failed_at_ns = now;
   item->deadline_ns = now + state_.config.recover_deadline_ns;
   item->changes = Changes{item->records, kItemRecords, 0, 0};

@@ -2,9 +2,9 @@
 // What a volume does when its disks misbehave, case by case. Crashes and races are the simulator's.
 #include "core/volume/volume.h"
 
-#include <gtest/gtest.h>
-
 #include <algorithm>
+
+#include <gtest/gtest.h>
 
 #include "core/testing/volume_fixture.h"
 
