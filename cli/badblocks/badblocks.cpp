@@ -90,8 +90,9 @@ std::expected<std::vector<SectorRange>, std::string> parse_badblocks(std::string
   const u64 blocks = volume_sectors / block_sectors + (volume_sectors % block_sectors != 0 ? 1 : 0);
   auto entries = parse_lines(text, blocks);
   if (!entries) return std::unexpected(std::move(entries.error()));
-  std::stable_sort(entries->begin(), entries->end(),
-                   [](const Entry& a, const Entry& b) { return a.number < b.number; });
+  std::sort(entries->begin(), entries->end(), [](const Entry& a, const Entry& b) {
+    return a.number != b.number ? a.number < b.number : a.line < b.line;
+  });
   std::vector<SectorRange> ranges;
   for (std::size_t i = 0; i < entries->size(); ++i) {
     const Entry& entry = (*entries)[i];
