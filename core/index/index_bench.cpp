@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // Lookups in the index of a 1 TiB volume, clean and with 1,000,000 remaps scattered evenly, beside
 // what else one might take: a hash table per sector and a B-tree of blocks.
+#include "core/index/index.h"
+
 #include <sys/mman.h>
 
 #include <algorithm>
@@ -13,7 +15,6 @@
 #include <absl/container/btree_map.h>
 #include <benchmark/benchmark.h>
 
-#include "core/index/index.h"
 #include "core/testing/fake_host.h"
 
 namespace dmr {
