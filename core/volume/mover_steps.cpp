@@ -39,6 +39,9 @@ Task<Status> Mover::mark_run(FrameStack& frames, Command& command, Run run) {
     const Result<u32> moved = co_await copy_to_spare(frames, run.begin + done, blocks - done, done);
     status = moved.status();
     if (!moved.has_value()) break;
+    const Block first = run.begin + done;
+    state_.tell(EventKind::relocated, kMain, state_.geometry.first_sector(first),
+                sectors_of(first, *moved));
     done += *moved;
     command.blocks_changed += *moved;
     state_.counters.relocated_blocks += *moved;
@@ -98,6 +101,8 @@ Task<Status> Mover::mark_block(FrameStack& frames, Command& command, Block block
   }
   ++command.blocks_changed;
   ++state_.counters.relocated_blocks;
+  state_.tell(EventKind::relocated, kMain, state_.geometry.first_sector(block),
+              state_.geometry.sectors_in(block));
   for (SectorSpan span = next_span(lost, 0, kMaxBlockSectors); span.count > 0;
        span = next_span(lost, span.first + span.count, kMaxBlockSectors)) {
     command.sectors_lost += span.count;

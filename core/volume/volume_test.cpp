@@ -218,6 +218,7 @@ TEST(Volume, MarkMovesTenThousandScatteredBlocksWithGroupCommit) {
   const Command done = f.run_command(CommandKind::mark, ranges);
   EXPECT_EQ(done.status, Status::ok);
   EXPECT_EQ(done.blocks_changed, 10000U);
+  EXPECT_EQ(f.count(EventKind::relocated), 10000U);
   EXPECT_EQ(f.volume->stats().remapped_blocks, 10000U);
   EXPECT_LE(f.volume->stats().commits, 200U);
   EXPECT_LE(f.disks[1].flushes - flushes, 220U);  // commits, and those of a few checkpoints
