@@ -87,7 +87,7 @@ Task<Status> Committer::loop(FrameStack& frames) {
         command->done(*command);
       }
     }
-    if (stop_ && queue_.empty() && retire_wanted_ == 0) break;
+    if (stop_ && queue_.empty() && retire_wanted_ == 0 && !checkpoint_wanted_) break;
   }
   busy_ = false;
   co_return Status::ok;

@@ -28,6 +28,7 @@ Status Loading::begin() {
   }
   if (status != Status::ok) return status;
   state_.index.begin_load();
+  index_loading_ = true;
   loading_ = true;
   return loader_.open();
 }
@@ -36,14 +37,13 @@ void Loading::reset() { abandon(); }
 
 void Loading::abandon() {
   if (!begun_) return;
-  if (loading_) {
-    loader_.close();
-    state_.index.end_load();
-  }
+  if (loading_) loader_.close();
+  if (index_loading_) state_.index.end_load();
   state_.index.close();
   state_.spares.close(state_.host);
   begun_ = false;
   loading_ = false;
+  index_loading_ = false;
 }
 
 Status Loading::note_bad(const format::Record& record) {
@@ -64,7 +64,6 @@ Status Loading::end_snapshot() {
   const Status status = with_pages([&] { return loader_.finish(); });
   loader_.close();
   loading_ = false;
-  if (status != Status::ok) state_.index.end_load();
   return status;
 }
 
@@ -80,7 +79,10 @@ Status Loading::replay(const format::Record& record) {
 Status Loading::finish() {
   Status status = begin();
   if (status == Status::ok && loading_) status = end_snapshot();
-  if (status == Status::ok) state_.index.end_load();
+  if (status == Status::ok) {
+    state_.index.end_load();
+    index_loading_ = false;
+  }
   return status;
 }
 

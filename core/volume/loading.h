@@ -29,7 +29,8 @@ class Loading final : public RecordSink {
   VolumeState& state_;
   Loader loader_;
   bool begun_ = false;
-  bool loading_ = false;
+  bool loading_ = false;        // the loader still has a checkpoint's runs in hand
+  bool index_loading_ = false;  // the index expects end_load()
 };
 
 }  // namespace dmr

@@ -27,6 +27,19 @@ void Changes::add(const format::Record& record) {
 
 bool Changes::has_room_for_block() const { return capacity - count >= kMaxSpareAttempts + 2; }
 
+namespace {
+// A free block of a spare that is not set aside for this block.
+Result<SpareExtent> allocate_beside(VolumeState& state, u32 set_aside) {
+  if (set_aside == 0) return state.spares.allocate(1);
+  for (Member m = 1; m < state.members; ++m) {
+    if (((set_aside >> m) & 1U) != 0 || !state.takes_data(m)) continue;
+    const Result<SpareExtent> extent = state.spares.allocate_on(m, 1);
+    if (extent.has_value()) return extent;
+  }
+  return Status::io_error;
+}
+}  // namespace
+
 Task<Result<SpareExtent>> place_on_spare(FrameStack& frames, VolumeState& state,
                                          Confirmer& confirmer, Tools& tools, Changes& changes,
                                          Source source, u32 first, u32 sectors) {
@@ -34,8 +47,10 @@ Task<Result<SpareExtent>> place_on_spare(FrameStack& frames, VolumeState& state,
   changes.before_data(state.refusals());
   u32 attempts = state.config.spare_attempts;
   if (attempts > kMaxSpareAttempts) attempts = kMaxSpareAttempts;
+  u32 set_aside = 0;  // spares that fail as a whole: the others get their chance
   for (u32 attempt = 0; attempt < attempts; ++attempt) {
-    const Result<SpareExtent> extent = state.spares.allocate(1);
+    const Result<SpareExtent> extent = allocate_beside(state, set_aside);
+    if (extent.status() == Status::io_error) break;
     if (!extent.has_value()) {
       state.tell(EventKind::spare_exhausted, kMain, Sector(0), 0);
       co_return Status::no_space;
@@ -52,9 +67,12 @@ Task<Result<SpareExtent>> place_on_spare(FrameStack& frames, VolumeState& state,
       co_return extent;
     }
     // Until the next open nobody gets this block: the refused write may still arrive there.
-    if (!may_mark(error)) continue;
-    const Status place_is_bad =
-        co_await confirmer.confirm(frames, extent->member, Direction::write, state.host.now_ns());
+    Status place_is_bad = Status::io_error;
+    if (may_mark(error)) {
+      place_is_bad =
+          co_await confirmer.confirm(frames, extent->member, Direction::write, state.host.now_ns());
+    }
+    if (place_is_bad != Status::ok) set_aside |= 1U << extent->member;
     if (place_is_bad == Status::ok && !DMR_BUG(bad_spare_forgotten)) {
       changes.add(bad_spare_record(extent->member, extent->begin, 1));
     }

@@ -176,6 +176,20 @@ TEST(Volume, ASpareBlockThatRefusesIsSetAsideForGood) {
   EXPECT_TRUE(all_equal(f.read(800, 8).data, 0, 8, 0x66));
 }
 
+TEST(Volume, ASpareThatIsGoneLeavesTheWriteToTheOther) {
+  for (Member gone = 1; gone <= 2; ++gone) {
+    VolumeFixture f(16384, 16384, 2);
+    ASSERT_EQ(f.open(), Status::ok);
+    f.disks[0].bad_write.insert(800);
+    f.disks[0].bad_write.insert(1600);
+    ASSERT_EQ(f.write(800, 8, 0x11).status, Status::ok);  // from now on this spare is preferred
+    f.disks[gone].gone = IoStatus::offline;
+    EXPECT_EQ(f.write(1600, 8, 0x12).status, Status::ok);
+    EXPECT_TRUE(all_equal(f.read(1600, 8).data, 0, 8, 0x12));
+    f.disks[gone].gone.reset();
+  }
+}
+
 TEST(Volume, ARemappedBlockWhoseSpareRefusesTheNextWriteMovesOn) {
   VolumeFixture f;
   ASSERT_EQ(f.open(), Status::ok);

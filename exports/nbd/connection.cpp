@@ -151,6 +151,7 @@ void Connection::drain(Session& session, runtime::Queue& queue) {
 void Connection::linger(Session& session) {
   const auto deadline = Clock::now() + kShutdownLinger;
   while (session.anything_to_send() || !(client_gone_ || session.ended())) {
+    if (Clock::now() >= deadline) return;  // also when there is always something to read
     const bool listens = !session.receive_parts().empty() && !client_gone_;
     const bool sends = session.anything_to_send();
     const auto events = static_cast<short>((listens ? POLLIN : 0) | (sends ? POLLOUT : 0));

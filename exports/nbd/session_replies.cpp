@@ -114,7 +114,8 @@ void Session::answer_piece(Slot& slot, Piece& piece) {
     reply.piece = &piece;
   } else {
     error_offset_chunk(reply.head, cookie, wire_error(request.error), failed_offset(request), last);
-    pool_->give(piece);
+    piece.bytes = 0;  // sent without data, but kept until then: pieces bound what the outbox holds
+    reply.piece = &piece;
   }
   if (last) reply.slot = &slot;
 }
