@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from report import median
 from servers import cpu_seconds
+from workshop import DemoError
 
 
 @dataclass
@@ -37,7 +38,10 @@ def measure(workshop, server, job, seconds):
         "fio", "--name=job", *where, f"--rw={job.kind}", f"--bs={job.block}",
         f"--iodepth={job.depth}", f"--numjobs={job.clients}", "--thread", "--group_reporting",
         "--time_based", f"--runtime={seconds}", "--norandommap", "--randrepeat=0",
-        "--gtod_reduce=1", "--output-format=json")
+        "--gtod_reduce=1", "--output-format=json", check=False)
+    if done.returncode != 0:
+        words = done.stdout[:done.stdout.find("{")].strip()
+        raise DemoError(f"fio fails on {server.name} with {job}: {words[:500]}")
     cpu = cpu_seconds(server.pid) - before
     text = done.stdout[done.stdout.index("{"):]
     result = json.loads(text)["jobs"][0]["read" if "read" in job.kind else "write"]

@@ -60,20 +60,25 @@ def waits_for_is_there(condition):
     return condition() if callable(condition) else os.path.exists(condition)
 
 
+def new_path(workshop, name):
+    """Servers leave their sockets behind, so that each gets a place of its own."""
+    return os.path.join(workshop.folder(workshop.short), name)
+
+
 def nbdkit(workshop, path):
-    socket = os.path.join(workshop.short, "nbdkit.sock")
+    socket = new_path(workshop, "nbdkit")
     return Peer(workshop, "nbdkit file", ["nbdkit", "-f", "-U", socket, "file", path], socket)
 
 
 def qemu_nbd(workshop, path):
-    socket = os.path.join(workshop.short, "qemu.sock")
+    socket = new_path(workshop, "qemu-nbd")
     return Peer(workshop, "qemu-nbd",
                 ["qemu-nbd", "-f", "raw", "-t", "-e", "8", "-k", socket, path], socket)
 
 
 def qemu_fuse(workshop, path):
     """qemu-storage-daemon mounts its export over an existing file."""
-    served = os.path.join(workshop.short, "qemu.file")
+    served = new_path(workshop, "qemu-file")
     with open(served, "wb"):
         pass
     return Peer(workshop, "qemu-storage-daemon",

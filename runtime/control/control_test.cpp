@@ -267,5 +267,20 @@ TEST_F(ControlTest, OtherUsersAreRefused) {
   ::close(verdict[1]);
 }
 
+TEST_F(ControlTest, TheRequestThatEndsTheServerIsAnswered) {
+  for (int round = 0; round < 50; ++round) {
+    std::binary_semaphore asked{0};
+    serve([&](const Json& request, const Responder& responder) {
+      responder.ok(request);
+      asked.release();
+    });
+    const FileDescriptor client = raw();
+    send_text(client, "{\"op\":\"stop\"}\n");
+    asked.acquire();
+    server.reset();
+    EXPECT_NE(receive(client), "") << "round " << round;
+  }
+}
+
 }  // namespace
 }  // namespace dmr::runtime

@@ -166,6 +166,9 @@ void SocketServer::loop() {
     drop_idle(Clock::now());
     connections_.remove_if([](const Connection& c) { return !c.fd.valid(); });
   }
+  // The request that led to this end has been answered: its client is to hear of it.
+  deliver_answers();
+  for (Connection& c : connections_) write_some(c);
 }
 
 int SocketServer::poll_timeout() const {
