@@ -59,7 +59,7 @@ std::string runtime_directory() {
 }
 
 Expected<std::string> prepare_runtime_directory() {
-  const std::string path = runtime_directory();
+  std::string path = runtime_directory();
   if (::mkdir(path.c_str(), 0755) != 0 && errno != EEXIST) {
     return fail_errno(path + ": cannot be made (choose another with DM_REMAP_RUNTIME_DIR)", errno);
   }

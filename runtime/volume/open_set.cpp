@@ -78,6 +78,7 @@ const Finding* first_fatal(const std::vector<Finding>& findings) {
 
 std::vector<Device*> MemberSlots::pointers() const {
   std::vector<Device*> result;
+  result.reserve(members);
   for (u32 m = 0; m < members; ++m) result.push_back(device[m].get());
   return result;
 }
@@ -114,20 +115,19 @@ Expected<MemberSlots> arrange_members(std::unique_ptr<Device> main,
     }
     all.push_back(spare.get());
     auto found = find_superblock(*spare);
-    const bool claims =
-        found && *found && (*found)->own_member >= 1 && (*found)->own_member < kMaxMembers;
-    if (!claims) {
+    const std::optional<format::Superblock> claim = found ? *found : std::nullopt;
+    if (!claim.has_value() || claim->own_member < 1 || claim->own_member >= kMaxMembers) {
       placeless.push_back(std::move(spare));
       continue;
     }
-    const Member place = (*found)->own_member;
+    const Member place = claim->own_member;
     if (slots.device[place] != nullptr) {
       return fail(fmt::format("{} and {}: both say that they are spare {}; give only those that "
                               "belong to this volume",
                               slots.device[place]->path(), spare->path(), place),
                   kExitRefused);
     }
-    slots.claims[place] = **found;
+    slots.claims[place] = *claim;
     slots.device[place] = std::move(spare);
   }
   for (auto& spare : placeless) {

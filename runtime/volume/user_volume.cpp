@@ -25,7 +25,7 @@ class OpenVolume final : public UserVolume {
         slots_(std::move(slots)),
         events_(name_) {}
   ~OpenVolume() override {
-    if (open_) (void)close();
+    if (open_) (void)OpenVolume::close();
   }
 
   Expected<void> open(const VolumeOptions& options, std::vector<Finding>* findings);
