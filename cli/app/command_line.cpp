@@ -7,9 +7,10 @@
 #include <cstdio>
 #include <vector>
 
+#include <CLI/CLI.hpp>
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
+#include "cli/app/help.h"
 #include "cli/app/names.h"
 #include "generated/version.h"
 
@@ -50,31 +51,36 @@ int number(Exit exit) { return static_cast<int>(exit); }
 }  // namespace
 
 CommandLine::CommandLine()
-    : help_(std::make_shared<HelpFormatter>()), root_(kRootText, "dm-remap") {
-  root_.footer(kRootFooter);
-  root_.formatter(help_);
-  root_.set_help_flag("-h,--help", "Explain the command");
-  root_.set_version_flag("--version", fmt::format("dm-remap {}", kVersion), "Print the version");
+    : help_(std::make_shared<HelpFormatter>()),
+      root_(std::make_unique<CLI::App>(kRootText, "dm-remap")) {
+  root_->footer(kRootFooter);
+  root_->formatter(help_);
+  root_->set_help_flag("-h,--help", "Explain the command");
+  root_->set_version_flag("--version", fmt::format("dm-remap {}", kVersion), "Print the version");
 }
 
-CLI::App& CommandLine::add(const CommandText& text) {
-  CLI::App* command = root_.add_subcommand(text.name, text.summary);
+Command& CommandLine::add(const CommandText& text) {
+  CLI::App* command = root_->add_subcommand(text.name, text.summary);
   command->group(text.group);
   command->footer(fmt::format("Examples:\n{}", text.examples));
   help_->explain(command, text.explanation);
-  return *command;
+  return commands_.emplace_back(*command);
 }
 
-void CommandLine::on_run(const CLI::App& command, Run run) { runs_[&command] = std::move(run); }
+CommandLine::~CommandLine() = default;
+
+void CommandLine::on_run(const Command& command, Run run) {
+  runs_[&command.app()] = std::move(run);
+}
 
 std::string CommandLine::usage_hint() const {
-  const std::vector<CLI::App*> chosen = root_.get_subcommands();
+  const std::vector<CLI::App*> chosen = root_->get_subcommands();
   if (chosen.empty()) return "see `dm-remap --help`";
   return fmt::format("see `dm-remap {} --help`", chosen.front()->get_name());
 }
 
 Expected<Exit> CommandLine::run_parsed() {
-  const std::vector<CLI::App*> chosen = root_.get_subcommands();
+  const std::vector<CLI::App*> chosen = root_->get_subcommands();
   if (chosen.empty()) return misused("a command is missing; " + usage_hint());
   const auto found = runs_.find(chosen.front());
   if (found == runs_.end()) return failed("this command has no work to do");
@@ -84,7 +90,7 @@ Expected<Exit> CommandLine::run_parsed() {
 int CommandLine::run(int argc, char** argv) {
   const std::string first = argc > 1 ? argv[1] : "";
   std::vector<std::string> known;
-  for (const CLI::App* command : root_.get_subcommands({})) known.push_back(command->get_name());
+  for (const CLI::App* command : root_->get_subcommands({})) known.push_back(command->get_name());
   const bool is_known = std::find(known.begin(), known.end(), first) != known.end();
   if (!first.empty() && first[0] != '-' && !is_known) {
     const std::string near = nearest(first, known.data(), known.data() + known.size());
@@ -93,9 +99,9 @@ int CommandLine::run(int argc, char** argv) {
     return number(Exit::usage);
   }
   try {
-    root_.parse(argc, argv);
+    root_->parse(argc, argv);
   } catch (const CLI::Success& asked) {  // --help and --version
-    return root_.exit(asked);
+    return root_->exit(asked);
   } catch (const CLI::ParseError& error) {
     print_error(fmt::format("{}; {}", one_line(error.what()), usage_hint()));
     return number(Exit::usage);
@@ -107,29 +113,6 @@ int CommandLine::run(int argc, char** argv) {
     return outcome.error().exit_code;
   }
   return number(*outcome);
-}
-
-CLI::Option* add_json(CLI::App& command, bool& json) {
-  return command.add_flag("--json", json, "Print JSON; docs/json.md describes the keys");
-}
-
-CLI::Option* add_choice(CLI::App& command, const std::string& flag, std::string& value,
-                        const std::vector<std::string>& choices, const std::string& text) {
-  return command.add_option(flag, value, text)
-      ->type_name(fmt::format("{}", fmt::join(choices, "|")))
-      ->check([choices](const std::string& given) {
-        if (std::find(choices.begin(), choices.end(), given) != choices.end()) return std::string();
-        const std::string near = nearest(given, choices.data(), choices.data() + choices.size());
-        return fmt::format("`{}` is none of {}{}", given, fmt::join(choices, ", "),
-                           near.empty() ? "" : fmt::format(" (did you mean `{}`?)", near));
-      });
-}
-
-CLI::Option* add_name(CLI::App& command, std::string& name) {
-  return command.add_option("NAME", name, "The volume's name")
-      ->required()
-      ->type_name("")
-      ->check([](const std::string& value) { return name_fault(value); });
 }
 
 }  // namespace dmr::cli

@@ -1,17 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// The program's subcommands and options. They are declared once, as CLI11 objects, and used by the
-// parser, by --help and by the generated shell completion.
+// The program's subcommands. They and their options are declared once, and used by the parser, by
+// --help and by the generated shell completion.
 #pragma once
 
+#include <deque>
 #include <functional>
 #include <memory>
 #include <string>
 #include <unordered_map>
 #include <vector>
 
-#include <CLI/CLI.hpp>
-
-#include "cli/app/help.h"
+#include "cli/app/command.h"
 #include "cli/app/outcome.h"
 
 namespace dmr::cli {
@@ -25,36 +24,34 @@ struct CommandText {
   const char* examples;     // whole command lines, indented by two blanks
 };
 
+class HelpFormatter;
+
 class CommandLine {
  public:
   using Run = std::function<Expected<Exit>()>;
 
   CommandLine();
+  CommandLine(const CommandLine&) = delete;
+  CommandLine& operator=(const CommandLine&) = delete;
+  ~CommandLine();
 
   // A subcommand; its options are added to what is returned, its work given to on_run().
-  CLI::App& add(const CommandText& text);
-  void on_run(const CLI::App& command, Run run);
+  Command& add(const CommandText& text);
+  void on_run(const Command& command, Run run);
 
   // Parses, runs, prints the error if there is one; the process's exit status.
   [[nodiscard]] int run(int argc, char** argv);
 
-  [[nodiscard]] const CLI::App& root() const { return root_; }
+  [[nodiscard]] const CLI::App& root() const { return *root_; }
 
  private:
   [[nodiscard]] Expected<Exit> run_parsed();
   [[nodiscard]] std::string usage_hint() const;
 
   std::shared_ptr<HelpFormatter> help_;
-  CLI::App root_;
+  std::unique_ptr<CLI::App> root_;
+  std::deque<Command> commands_;  // whose addresses stay
   std::unordered_map<const CLI::App*, Run> runs_;
 };
-
-// The value of `--json`, declared alike everywhere.
-CLI::Option* add_json(CLI::App& command, bool& json);
-// An option (or positional) whose value is one of a few words.
-CLI::Option* add_choice(CLI::App& command, const std::string& flag, std::string& value,
-                        const std::vector<std::string>& choices, const std::string& text);
-// The positional NAME of a volume; its rules are checked while parsing.
-CLI::Option* add_name(CLI::App& command, std::string& name);
 
 }  // namespace dmr::cli

@@ -62,7 +62,7 @@ std::string grouped(u64 number) {
   std::string text = fmt::format("{}", number);
   for (std::size_t at = text.size(); at > 3;) {
     at -= 3;
-    text.insert(at, ",");
+    text.insert(at, 1, ',');
   }
   return text;
 }

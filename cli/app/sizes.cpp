@@ -39,25 +39,29 @@ std::optional<u64> parse_size(std::string_view text) {
 
 }  // namespace
 
-CLI::Validator size_in_bytes() {
-  return CLI::Validator(
-      [](std::string& text) -> std::string {
-        const std::optional<u64> bytes = parse_size(text);
-        if (!bytes) return fmt::format("`{}` is not a size like 4096, 4K or 1MiB", text);
-        text = fmt::format("{}", *bytes);
-        return "";
-      },
-      "");
+Transform size_in_bytes() {
+  return [](std::string& text) -> std::string {
+    const std::optional<u64> bytes = parse_size(text);
+    if (!bytes) return fmt::format("`{}` is not a size like 4096, 4K or 1MiB", text);
+    text = fmt::format("{}", *bytes);
+    return "";
+  };
 }
 
-CLI::Validator power_of_two(u64 least, u64 most) {
-  return CLI::Validator(
-      [least, most](std::string& text) -> std::string {
-        const std::optional<u64> value = parse_number(text);
-        if (value && is_power_of_two(*value) && *value >= least && *value <= most) return "";
-        return fmt::format("{} is not a power of two from {} to {}", text, least, most);
-      },
-      "");
+Check power_of_two(u64 least, u64 most) {
+  return [least, most](const std::string& text) -> std::string {
+    const std::optional<u64> value = parse_number(text);
+    if (value && is_power_of_two(*value) && *value >= least && *value <= most) return "";
+    return fmt::format("{} is not a power of two from {} to {}", text, least, most);
+  };
+}
+
+Check within(u64 least, u64 most) {
+  return [least, most](const std::string& text) -> std::string {
+    const std::optional<u64> value = parse_number(text);
+    if (value && *value >= least && *value <= most) return "";
+    return fmt::format("`{}` is not a number from {} to {}", text, least, most);
+  };
 }
 
 Expected<SectorRange> parse_range(std::string_view text) {

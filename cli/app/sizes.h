@@ -5,16 +5,16 @@
 #include <string>
 #include <string_view>
 
-#include <CLI/CLI.hpp>
-
+#include "cli/app/command.h"
 #include "cli/app/outcome.h"
 #include "core/volume/request.h"
 
 namespace dmr::cli {
 
 // Turns "4096", "4k", "4K" or "4KiB" into bytes.
-[[nodiscard]] CLI::Validator size_in_bytes();
-[[nodiscard]] CLI::Validator power_of_two(u64 least, u64 most);
+[[nodiscard]] Transform size_in_bytes();
+[[nodiscard]] Check power_of_two(u64 least, u64 most);
+[[nodiscard]] Check within(u64 least, u64 most);
 
 // "SECTOR" or "SECTOR+COUNT", decimal, or hexadecimal with 0x.
 [[nodiscard]] Expected<SectorRange> parse_range(std::string_view text);

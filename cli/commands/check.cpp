@@ -140,7 +140,7 @@ Expected<Exit> check(const Options& options) {
 }  // namespace
 
 void add_check(CommandLine& line) {
-  CLI::App& command = line.add(kText);
+  Command& command = line.add(kText);
   const auto options = std::make_shared<Options>();
   command.add_option("DEV", options->devices, "Members of one volume, in any order")
       ->required()

@@ -26,7 +26,7 @@ constexpr CommandText kText{
 }  // namespace
 
 void add_completion(CommandLine& line) {
-  CLI::App& command = line.add(kText);
+  Command& command = line.add(kText);
   const auto shell = std::make_shared<std::string>();
   add_choice(command, "SHELL", *shell, {"bash", "zsh"}, "The shell")->required();
   line.on_run(command, [shell, &line]() -> Expected<Exit> {

@@ -315,7 +315,7 @@ Expected<Exit> create(const Options& options) {
 }  // namespace
 
 void add_create(CommandLine& line) {
-  CLI::App& command = line.add(kText);
+  Command& command = line.add(kText);
   const auto options = std::make_shared<Options>();
   add_name(command, options->name);
   command.add_option("--main", options->main, "The disk with bad sectors; its data stays")
@@ -324,8 +324,7 @@ void add_create(CommandLine& line) {
   command.add_option("--spare", options->spares, "Where refused blocks go; may be repeated")
       ->required()
       ->type_name("DEV")
-      ->expected(1)
-      ->take_all();
+      ->repeatable();
   command
       .add_option("--block-size", options->block_bytes,
                   "The unit of remapping, 512 to 64K; else by the disk, at least 4K")

@@ -181,7 +181,7 @@ Expected<Exit> dump(const Options& options) {
 }  // namespace
 
 void add_dump(CommandLine& line) {
-  CLI::App& command = line.add(kText);
+  Command& command = line.add(kText);
   const auto options = std::make_shared<Options>();
   command.add_option("DEV", options->device, "A spare")->required()->type_name("");
   add_json(command, options->json);

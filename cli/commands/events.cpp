@@ -105,7 +105,7 @@ Expected<Exit> events(const Options& options) {
 }  // namespace
 
 void add_events(CommandLine& line) {
-  CLI::App& command = line.add(kText);
+  Command& command = line.add(kText);
   const auto options = std::make_shared<Options>();
   add_name(command, options->name);
   command.add_flag("-f,--follow", options->follow, "Go on with events as they happen");

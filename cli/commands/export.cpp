@@ -73,7 +73,7 @@ Expected<Exit> export_list(const Options& options) {
 }  // namespace
 
 void add_export(CommandLine& line) {
-  CLI::App& command = line.add(kText);
+  Command& command = line.add(kText);
   const auto options = std::make_shared<Options>();
   add_name(command, options->name);
   command.add_flag("--badblocks", options->badblocks, "The form: one block number a line")

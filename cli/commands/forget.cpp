@@ -50,7 +50,7 @@ Expected<Exit> forget(const Options& options) {
 }  // namespace
 
 void add_forget(CommandLine& line) {
-  CLI::App& command = line.add(kText);
+  Command& command = line.add(kText);
   const auto options = std::make_shared<Options>();
   add_name(command, options->name);
   command.add_option("SECTOR[+COUNT]", options->ranges, "What to bring home")

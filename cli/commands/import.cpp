@@ -94,7 +94,7 @@ Expected<Exit> import(const Options& options) {
 }  // namespace
 
 void add_import(CommandLine& line) {
-  CLI::App& command = line.add(kText);
+  Command& command = line.add(kText);
   const auto options = std::make_shared<Options>();
   add_name(command, options->name);
   command.add_option("--badblocks", options->file, "The list; - for the standard input")

@@ -128,7 +128,7 @@ Expected<Exit> list(const Options& options) {
 }  // namespace
 
 void add_list(CommandLine& line) {
-  CLI::App& command = line.add(kText);
+  Command& command = line.add(kText);
   const auto options = std::make_shared<Options>();
   command.add_flag("--scan", options->scan, "Search all block devices too");
   command.add_flag("--names", options->names, "Print the names only, one a line");

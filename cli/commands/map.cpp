@@ -181,7 +181,7 @@ Expected<Exit> map(const Options& options) {
 }  // namespace
 
 void add_map(CommandLine& line) {
-  CLI::App& command = line.add(kText);
+  Command& command = line.add(kText);
   const auto options = std::make_shared<Options>();
   add_name(command, options->name);
   command.add_flag("--visual", options->visual, "A picture of the whole disk");

@@ -55,7 +55,7 @@ Expected<Exit> mark(const Options& options) {
 }  // namespace
 
 void add_mark(CommandLine& line) {
-  CLI::App& command = line.add(kText);
+  Command& command = line.add(kText);
   const auto options = std::make_shared<Options>();
   add_name(command, options->name);
   command.add_option("SECTOR[+COUNT]", options->ranges, "What to move")->required()->type_name("");

@@ -12,6 +12,7 @@
 
 #include "cli/app/names.h"
 #include "cli/app/output.h"
+#include "cli/app/sizes.h"
 #include "cli/commands/commands.h"
 #include "cli/server/background.h"
 #include "cli/server/serve.h"
@@ -113,19 +114,18 @@ Expected<Exit> start(const Options& options) {
 }  // namespace
 
 void add_start(CommandLine& line) {
-  CLI::App& command = line.add(kText);
+  Command& command = line.add(kText);
   const auto options = std::make_shared<Options>();
   add_name(command, options->wanted.name)->required(false);
   command.add_option("--main", options->wanted.main, "Main, when the volume is not called by name")
       ->type_name("DEV");
   command.add_option("--spare", options->wanted.spares, "A spare, likewise; may be repeated")
       ->type_name("DEV")
-      ->expected(1)
-      ->take_all();
+      ->repeatable();
   add_choice(command, "--export", options->exported, {"auto", "nbd", "fuse"}, "How to serve it");
   command.add_option("--tcp", options->tcp_port, "With nbd: on 127.0.0.1 at this port too")
       ->type_name("PORT")
-      ->check(CLI::Range(1, 65535));
+      ->check(within(1, 65535));
   command.add_flag("--read-only", options->read_only, "Write nothing, not even repairs");
   command.add_flag("--degraded", options->wanted.degraded, "Start with spares missing");
   command.add_flag("--ignore-identity", options->ignore_identity,

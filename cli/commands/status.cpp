@@ -199,7 +199,7 @@ Expected<Exit> status(const Options& options) {
 }  // namespace
 
 void add_status(CommandLine& line) {
-  CLI::App& command = line.add(kText);
+  Command& command = line.add(kText);
   const auto options = std::make_shared<Options>();
   add_name(command, options->name)->required(false);
   command.add_flag("-v,--verbose", options->verbose, "Also the engine's inside: log, pools, index");

@@ -9,6 +9,7 @@
 
 #include <fmt/format.h>
 
+#include "cli/app/sizes.h"
 #include "cli/client/session.h"
 #include "cli/commands/commands.h"
 #include "cli/device/sysfs.h"
@@ -84,12 +85,12 @@ Expected<Exit> stop(const Options& options) {
 }  // namespace
 
 void add_stop(CommandLine& line) {
-  CLI::App& command = line.add(kText);
+  Command& command = line.add(kText);
   const auto options = std::make_shared<Options>();
   add_name(command, options->name);
   command.add_option("--timeout", options->timeout_s, "How long to wait for its end (120)")
       ->type_name("SECONDS")
-      ->check(CLI::Range(1, 86'400));
+      ->check(within(1, 86'400));
   command.add_flag("--force", options->force, "Also when it is mounted: writes may be lost");
   line.on_run(command, [options] { return stop(*options); });
 }
