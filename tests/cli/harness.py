@@ -68,8 +68,11 @@ def partitions(disk, *places):
 class CliTest(unittest.TestCase):
     """Each test has a folder for its disks, and folders for run-time files and notes of its own."""
 
+    DISKS = os.environ.get("DMR_TEST_DIR")
+    program = PROGRAM
+
     def setUp(self):
-        self.folder = pathlib.Path(tempfile.mkdtemp(dir=os.environ.get("DMR_TEST_DIR")))
+        self.folder = pathlib.Path(tempfile.mkdtemp(dir=self.DISKS))
         # Sockets have short paths: not below the build folder, which may lie deep.
         self.run_dir = pathlib.Path(tempfile.mkdtemp(prefix="dmr-"))
         self.environment = dict(
@@ -90,7 +93,7 @@ class CliTest(unittest.TestCase):
 
     def run_program(self, *arguments, prefix=(), timeout=60, **options):
         return Result(subprocess.run(
-            [*prefix, PROGRAM, *map(str, arguments)], capture_output=True, text=True,
+            [*prefix, self.program, *map(str, arguments)], capture_output=True, text=True,
             errors="replace", env=self.environment, cwd=self.folder, timeout=timeout,
             stdin=subprocess.DEVNULL, check=False, **options))
 

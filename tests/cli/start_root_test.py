@@ -4,11 +4,12 @@
 import contextlib
 import os
 import pathlib
+import shutil
 import stat
 import subprocess
 import unittest
 
-from harness import FAILED, MIB, REFUSED, content, loop_device
+from harness import FAILED, MIB, PROGRAM, REFUSED, content, loop_device
 from running import RunningTest
 
 NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
@@ -28,6 +29,19 @@ def mounted(device, folder):
                 break
         else:
             raise AssertionError(f"{folder} stays busy")
+
+
+class ForNobody(RunningTest):
+    """For users without rights: nobody may look into the folder of the build, perhaps."""
+
+    DISKS = "/var/tmp"
+
+    def setUp(self):
+        super().setUp()
+        self.program = str(self.folder / "dm-remap")
+        shutil.copy(PROGRAM, self.program)
+        for folder in (self.folder, self.run_dir):
+            os.chmod(folder, 0o755)
 
 
 class Fuse(RunningTest):
@@ -51,21 +65,6 @@ class Fuse(RunningTest):
         result = self.run_program("stop", "tank")
         self.assertEqual(result.code, REFUSED)
         return result
-
-    def test_without_root_it_is_a_plain_file_or_at_least_a_socket(self):
-        for folder in (self.folder, self.run_dir):
-            os.chmod(folder, 0o777)
-        main, spare = self.disk("main.img", 16 * MIB), self.disk("spare.img", 4 * MIB)
-        for path in (main, spare):
-            os.chmod(path, 0o666)
-        self.environment["DM_REMAP_STATE_DIR"] = str(self.folder / "state-of-nobody")
-        self.succeed("create", "tank", "--main", main, "--spare", spare, prefix=NOBODY)
-        path = self.succeed("start", "tank", prefix=NOBODY).out.strip()
-        kind = subprocess.run([*NOBODY, "stat", "--format=%F %s", path], capture_output=True,
-                              text=True, check=True).stdout
-        fuse_for_all = os.stat("/dev/fuse").st_mode & 0o006 == 0o006
-        self.assertEqual(kind.strip(), f"regular file {16 * MIB}" if fuse_for_all else "socket 0")
-        self.succeed("stop", "tank", prefix=NOBODY)
 
 
 class BlockDevices(RunningTest):
@@ -104,21 +103,55 @@ class BlockDevices(RunningTest):
                                 f"2 volumes are called `{self.NAME}`", first, second)
 
 
-class WithoutRights(RunningTest):
+class WithoutRights(ForNobody):
+    def make_volume_of_nobody(self):
+        os.chmod(self.folder, 0o777)
+        os.chmod(self.run_dir, 0o777)
+        main, spare = self.disk("main.img", 16 * MIB), self.disk("spare.img", 4 * MIB)
+        for path in (main, spare):
+            os.chmod(path, 0o666)
+        self.environment["DM_REMAP_STATE_DIR"] = str(self.folder / "state-of-nobody")
+        self.succeed("create", "tank", "--main", main, "--spare", spare, prefix=NOBODY)
+
+    def kind_of_what_is_served(self, *namespace):
+        """What `start` prints is one, as nobody sees it who looks from a namespace of mounts."""
+        path = self.succeed("start", "tank", prefix=[*namespace, *NOBODY]).out.strip()
+        holder = (self.run_dir / "tank.lock").read_text().strip()
+        found = subprocess.run(["nsenter", f"--mount=/proc/{holder}/ns/mnt", *NOBODY, "stat",
+                                "--format=%F %s", path], capture_output=True, text=True,
+                               check=True)
+        return found.stdout.strip()
+
+    def test_without_root_it_is_a_plain_file(self):
+        self.make_volume_of_nobody()
+        node = self.folder / "fuse"
+        os.mknod(node, 0o666 | stat.S_IFCHR, os.stat("/dev/fuse").st_rdev)
+        os.chmod(node, 0o666)
+        script = 'mount --bind "$0" /dev/fuse && exec "$@"'
+        namespace = ["unshare", "--mount", "sh", "-c", script, str(node)]
+        self.assertEqual(self.kind_of_what_is_served(*namespace), f"regular file {16 * MIB}")
+        self.succeed("stop", "tank", prefix=NOBODY)
+
+    def test_without_root_and_fuse_it_is_a_socket(self):
+        self.make_volume_of_nobody()
+        node = self.folder / "fuse"
+        node.touch(0o600)
+        script = 'mount --bind "$0" /dev/fuse && exec "$@"'
+        namespace = ["unshare", "--mount", "sh", "-c", script, str(node)]
+        self.assertEqual(self.kind_of_what_is_served(*namespace), "socket 0")
+        self.succeed("stop", "tank", prefix=NOBODY)
+
     def test_a_run_time_folder_that_may_not_be_written(self):
         main, spares = self.make_volume()
         for path in (main, *spares):
             os.chmod(path, 0o666)
-        os.chmod(self.folder, 0o755)
         os.chmod(self.folder / "state", 0o755)
-        os.chmod(self.run_dir, 0o755)
         self.assert_refused(FAILED, ["start", "tank", "--export", "nbd"], str(self.run_dir),
                             "DM_REMAP_RUNTIME_DIR", prefix=NOBODY)
 
     def test_the_socket_is_not_for_other_users(self):
         self.make_volume()
         self.start()
-        os.chmod(self.run_dir, 0o755)
         self.assert_refused(FAILED, ["status", "tank"], "Permission denied", prefix=NOBODY)
 
 
