@@ -3,6 +3,7 @@
 // connection_io.cpp.
 #include "exports/nbd/connection.h"
 
+#include <sys/prctl.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -17,6 +18,8 @@ namespace dmr::nbd {
 namespace {
 
 using Clock = std::chrono::steady_clock;
+
+constexpr unsigned long kTimerSlackNs = 1000;
 
 // For poll(): what is left until then, rounded up, 0 when it is over.
 int milliseconds_until(Clock::time_point deadline) {
@@ -39,6 +42,7 @@ Connection::Connection(runtime::FileDescriptor socket, exports::Source& source, 
   info_.preferred_block = std::max({source_.block_bytes(), info_.minimum_block, u32{4096}});
   info_.read_only = source_.read_only();
   thread_ = std::thread([this] {
+    (void)prctl(PR_SET_TIMERSLACK, kTimerSlackNs);  // pauses are meant as they are said
     run();
     finished_.store(true, std::memory_order_release);
   });
@@ -127,7 +131,7 @@ void Connection::transmit(Session& session, runtime::Queue& queue) {
     session.resume();
     progress |= send(session);
     if (maybe_readable_) progress |= receive(session);
-    if (!progress) wait(session, queue);
+    if (!progress && !pause(session)) wait(session, queue);
   }
 }
 

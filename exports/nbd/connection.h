@@ -10,6 +10,7 @@
 
 #include "exports/nbd/handshake.h"
 #include "exports/nbd/log.h"
+#include "exports/nbd/patience.h"
 #include "exports/nbd/session.h"
 #include "exports/source/source.h"
 #include "runtime/device/file_descriptor.h"
@@ -40,6 +41,7 @@ class Connection {
 
   [[nodiscard]] bool receive(Session& session);
   [[nodiscard]] bool send(Session& session);
+  [[nodiscard]] bool pause(Session& session);
   void wait(Session& session, runtime::Queue& queue);
   [[nodiscard]] bool watch_both(bool readable);
   [[nodiscard]] bool send_all(std::span<const std::byte> bytes);
@@ -55,7 +57,9 @@ class Connection {
   bool client_gone_ = false;      // its end of the stream is closed
   bool send_blocked_ = false;
   bool maybe_readable_ = true;  // a receive would not be in vain
-  u32 eager_after_ = 0;         // waits to go until receiving without having waited is tried
+  Patience patience_;
+  u64 begun_before_ = 0;  // requests of the session at the last pause
+  u32 eager_after_ = 0;   // waits to go until receiving without having waited is tried
 
   std::atomic<bool> stopping_ = false;
   std::atomic<bool> finished_ = false;

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // How a connection reads, writes and waits: as few system calls as the load allows, and none
 // that keeps its queue's thread from the volume for long.
+#include <linux/sockios.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <cerrno>
+#include <ctime>
 #include <poll.h>
 
 #include "exports/nbd/connection.h"
@@ -75,6 +78,23 @@ bool Connection::send(Session& session) {
     return false;
   }
   return progress;
+}
+
+// Lets a client that is busy with its replies work on; returns true when it was worth it to look
+// for its next requests without being woken by them. Nothing is under way meanwhile.
+bool Connection::pause(Session& session) {
+  if (session.under_way() > 0 || session.anything_to_send()) return false;
+  const u64 nanoseconds = patience_.pause_ns(session.begun() - begun_before_);
+  begun_before_ = session.begun();
+  if (nanoseconds == 0) return false;
+  const timespec time{.tv_sec = 0, .tv_nsec = static_cast<long>(nanoseconds)};
+  (void)clock_nanosleep(CLOCK_MONOTONIC, 0, &time, nullptr);
+  int unread_bytes = 0;
+  // Of a TCP socket it tells what is on the way, which on loopback is nothing: no pauses there.
+  const bool known = ioctl(socket_.get(), SIOCOUTQ, &unread_bytes) == 0;
+  patience_.paused(known && unread_bytes > 0);
+  maybe_readable_ = true;
+  return true;
 }
 
 void Connection::wait(Session& session, runtime::Queue& queue) {

@@ -98,6 +98,7 @@ void Session::parse() {
     }
     stalled_ = !begin(header_);
     if (stalled_) break;
+    ++begun_;
   }
   submit();
 }

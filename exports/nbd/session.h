@@ -66,6 +66,8 @@ class Session {
   [[nodiscard]] bool violated() const { return violated_; }
   // Requests in the queue's hands.
   [[nodiscard]] u32 under_way() const { return under_way_; }
+  // Requests that were taken from the client so far.
+  [[nodiscard]] u64 begun() const { return begun_; }
 
  private:
   Session(Options options, runtime::Queue& queue, std::unique_ptr<PiecePool> pool);
@@ -112,6 +114,7 @@ class Session {
   u32 filled_ = 0;             // bytes of that piece
   u32 payload_left_ = 0;       // of the write, or of the refused one that is skipped
   u32 under_way_ = 0;
+  u64 begun_ = 0;
   bool shutting_down_ = false;
   bool disconnected_ = false;
   bool violated_ = false;
