@@ -44,34 +44,9 @@ struct alignas(64) FlushState {
   // ---- Executor only ----
 
   // Posts the node once the outcome of every flush that began before this call is known.
-  void wait(Executor& executor, Ready& node) {
-    later_.push_back(node);
-    awaited_.store(true, std::memory_order_seq_cst);  // before the look at the counts
-    poll(executor);
-  }
-
+  void wait(Executor& executor, Ready& node);
   // To be called when a flush has ended while awaited().
-  void poll(Executor& executor) {
-    while (awaited()) {
-      if (now_.empty()) {
-        if (later_.empty()) {
-          awaited_.store(false, std::memory_order_seq_cst);
-          return;
-        }
-        now_ = later_;
-        later_ = {};
-        turned_ = false;
-      }
-      const u32 lane = lane_.load(std::memory_order_relaxed);
-      if (!idle(1 - lane)) return;
-      if (!turned_) {
-        lane_.store(1 - lane, std::memory_order_relaxed);
-        turned_ = true;
-        continue;
-      }
-      while (Ready* node = now_.pop_front()) executor.post(*node);
-    }
-  }
+  void poll(Executor& executor);
 
  private:
   // `ended` first: when both are the same, nothing was under way when `begun` was read.
@@ -88,6 +63,34 @@ struct alignas(64) FlushState {
   Fifo<Ready> now_;    // wait for the present round
   Fifo<Ready> later_;  // came during it
 };
+
+inline void FlushState::wait(Executor& executor, Ready& node) {
+  later_.push_back(node);
+  awaited_.store(true, std::memory_order_seq_cst);  // before the look at the counts
+  poll(executor);
+}
+
+inline void FlushState::poll(Executor& executor) {
+  while (awaited()) {
+    if (now_.empty()) {
+      if (later_.empty()) {
+        awaited_.store(false, std::memory_order_seq_cst);
+        return;
+      }
+      now_ = later_;
+      later_ = {};
+      turned_ = false;
+    }
+    const u32 lane = lane_.load(std::memory_order_relaxed);
+    if (!idle(1 - lane)) return;
+    if (!turned_) {
+      lane_.store(1 - lane, std::memory_order_relaxed);
+      turned_ = true;
+      continue;
+    }
+    while (Ready* node = now_.pop_front()) executor.post(*node);
+  }
+}
 
 // co_await: afterwards the outcome of every user's flush that was under way is known.
 struct FlushOutcomesAwait {

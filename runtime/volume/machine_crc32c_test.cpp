@@ -11,7 +11,6 @@ namespace {
 
 TEST(MachineCrc32c, GivesWhatTheTablesGive) {
   const Crc32cFunction function = crc32c_of_this_machine();
-  if (function == nullptr) GTEST_SKIP() << "this CPU has no CRC32C instruction";
   std::vector<std::byte> bytes(4096 + 16);
   u32 state = 1;
   for (std::byte& b : bytes) {
