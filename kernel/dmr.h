@@ -54,7 +54,7 @@ struct dmr_bio {
   unsigned long start_jiffies;
   u64 start_ns;  // 0: not one of the sample
   u64 sector;    // of the volume
-  u64 flush_token;
+  struct dmr_flush_ticket flush;
   struct llist_node node;
   struct dmr_target* target;
   struct dmr_request request;

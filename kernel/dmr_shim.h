@@ -93,6 +93,7 @@ struct dmr_request {
   uint8_t fua;
   uint8_t error;   // how the device I/O failed, DMR_IO_OK when none was tried
   uint8_t status;  // result: an errno, 0 for success
+  uint8_t member;  // of a flush
 };
 
 struct dmr_member_config {
@@ -206,9 +207,18 @@ struct dmr_route dmr_volume_route(const void* volume, uint64_t sector, uint32_t 
                                   uint8_t write);
 uint8_t dmr_volume_writable(const void* volume);
 uint8_t dmr_volume_drain_pending(const void* volume, uint32_t slot);
-// Whether this member has to be flushed; the token goes to dmr_volume_flushed().
-uint8_t dmr_volume_flush_begin(const void* volume, uint8_t member, uint64_t* token);
-void dmr_volume_flushed(void* volume, uint8_t member, uint64_t token);
+// Whether this member has to be flushed. If so, the ticket goes to exactly one of the next two.
+struct dmr_flush_ticket {
+  uint64_t token;
+  uint8_t lane;
+};
+uint8_t dmr_volume_flush_begin(void* volume, uint8_t member, struct dmr_flush_ticket* ticket);
+// It succeeded. 0: beside another flush whose outcome is not known yet; submit a request with
+// DMR_FLUSH and this member, and answer when that is done.
+uint8_t dmr_volume_flushed(void* volume, uint8_t member, const struct dmr_flush_ticket* ticket);
+void dmr_volume_flush_refused(void* volume, uint8_t member, const struct dmr_flush_ticket* ticket);
+// After either: whether the executor has to call dmr_volume_check_drains().
+uint8_t dmr_volume_flush_awaited(const void* volume, uint8_t member);
 void dmr_volume_spare_written(void* volume, uint8_t member);
 
 // ---- glue: executor only ----

@@ -108,6 +108,8 @@ void dmr_host_request_done(struct dmr_request* request) {
 
   b->state = DMR_BIO_IDLE;
   bio->bi_status = request->status ? BLK_STS_IOERR : BLK_STS_OK;
+  // It waited for the outcome of another flush, and that one was refused.
+  if (request->op == DMR_FLUSH && READ_ONCE(t->flush_latched)) bio->bi_status = BLK_STS_IOERR;
   bio_clear_flag(bio, BIO_QOS_THROTTLED);
   bio_clear_flag(bio, BIO_QOS_MERGED);
   bio_endio(bio);
@@ -119,7 +121,7 @@ static int dmr_map_flush(struct dmr_target* t, struct dmr_bio* b, struct bio* bi
   unsigned int member = dm_bio_get_target_bio_nr(bio);
 
   if (unlikely(READ_ONCE(t->flush_latched))) return DM_MAPIO_KILL;
-  if (!t->place[member] || !dmr_volume_flush_begin(t->volume, member, &b->flush_token)) {
+  if (!t->place[member] || !dmr_volume_flush_begin(t->volume, member, &b->flush)) {
     bio_endio(bio);
     return DM_MAPIO_SUBMITTED;
   }
@@ -193,22 +195,53 @@ int dmr_map(struct dm_target* ti, struct bio* bio) {
   return DM_MAPIO_REMAPPED;
 }
 
+// A flush that went well beside one whose outcome is not known yet: the other one, when refused,
+// may have dropped what this one was to make durable. It is held until the engine knows.
+static void dmr_hold_flush(struct dmr_target* t, struct dmr_bio* b) {
+  struct dmr_request* request = &b->request;
+
+  b->state = DMR_BIO_HELD;
+  b->target = t;
+  request->sector = 0;
+  request->sectors = 0;
+  request->op = DMR_FLUSH;
+  request->fua = 0;
+  request->member = b->member;
+  request->error = DMR_IO_OK;
+  request->elapsed_ns = 0;
+  llist_add(&b->node, &t->bios);
+  dmr_kick(t);
+}
+
 // The device mapper sends the data of a PREFLUSH write whatever became of the flush. So that no
 // refused flush is acknowledged after all, writes fail from here on, until the next resume.
-static void dmr_flush_ended(struct dmr_target* t, struct dmr_bio* b, blk_status_t error) {
-  if (!error) {
-    dmr_volume_flushed(t->volume, b->member, b->flush_token);
+static int dmr_flush_ended(struct dmr_target* t, struct dmr_bio* b, blk_status_t* error) {
+  bool alone = true;
+
+  if (!*error) {
+    alone = dmr_volume_flushed(t->volume, b->member, &b->flush);
+    // Refused before, or at the same time, for somebody else: this one's data may be gone, too.
+    if (alone && READ_ONCE(t->flush_latched)) *error = BLK_STS_IOERR;
   } else {
     WRITE_ONCE(t->flush_latched, true);
-    WRITE_ONCE(t->flush_status[b->member], dmr_io_status_of(error));
+    WRITE_ONCE(t->flush_status[b->member], dmr_io_status_of(*error));
     smp_mb__before_atomic();
     atomic_or(1 << b->member, &t->flush_failures);
+    dmr_volume_flush_refused(t->volume, b->member, &b->flush);
     dmr_kick(t);
+  }
+  if (unlikely(dmr_volume_flush_awaited(t->volume, b->member)) &&
+      !test_and_set_bit(DMR_WANT_DRAINS, &t->wanted))
+    dmr_kick(t);
+  if (unlikely(!alone)) {
+    dmr_hold_flush(t, b);  // stays counted; the bio may be gone after this
+    return DM_ENDIO_INCOMPLETE;
   }
   rcu_read_lock();
   smp_wmb();
   this_cpu_dec(t->cpu->in_flight[DMR_OTHER_SLOT]);
   rcu_read_unlock();
+  return DM_ENDIO_DONE;
 }
 
 static int dmr_device_failed(struct dmr_target* t, struct dmr_bio* b, struct bio* bio,
@@ -252,8 +285,7 @@ int dmr_end_io(struct dm_target* ti, struct bio* bio, blk_status_t* error) {
       return DM_ENDIO_DONE;
     case DMR_BIO_FLUSH:
       b->state = DMR_BIO_IDLE;
-      dmr_flush_ended(t, b, *error);
-      return DM_ENDIO_DONE;
+      return dmr_flush_ended(t, b, error);
     default:
       return DM_ENDIO_DONE;
   }

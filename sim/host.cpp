@@ -89,10 +89,9 @@ IoStatus SimHost::on_disk(DeviceIo& io, u64 id, u64 sent) {
 void SimHost::apply(u64 id) {
   Running* running = find(id);
   running->applied = true;
-  DeviceIo& io = *running->io;
-  // A flush has its effect when it is answered: a disk that loses its cache in a refused flush says
-  // so before it answers a later one.
-  if (io.op != IoOp::flush) act(*running);
+  // Some time before it is answered. So a disk that loses its cache in a refused flush may take
+  // and answer a later one before anybody knows of the refusal.
+  act(*running);
 }
 
 void SimHost::act(const Running& running) {
@@ -110,7 +109,6 @@ void SimHost::complete(u64 id, Lane lane) {
   std::erase_if(running_, [id](const Running& r) { return r.id == id; });
   DMR_ASSERT(running.applied);
   DeviceIo& io = *running.io;
-  if (io.op == IoOp::flush) act(running);
   io.elapsed_ns = world_.now_ns() - running.sent_ns;
   if (io.op != IoOp::read && io.op != IoOp::flush) {
     // Of a failed write nothing is promised, so a flush need not take it along.

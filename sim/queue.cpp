@@ -115,11 +115,17 @@ void SimQueue::start_flush(Job& job) {
 void SimQueue::flush_done(Piece& piece) {
   const Member member = piece.io.member;
   if (piece.io.status == IoStatus::ok) {
-    volume_->flush_member_ok(piece.job->flush, member);
-    finish(piece, true, Sector(0));
+    const bool alone = volume_->flush_member_ok(piece.job->flush, member);
+    look_for_waiters(member);
+    if (alone) {
+      finish(piece, true, Sector(0));
+    } else {
+      await_other_flushes(piece);
+    }
     return;
   }
   volume_->note_flush_refused(piece.job->flush, member);
+  look_for_waiters(member);
   oracle_.user_flush_refused();
   if (member == kMain) {
     finish(piece, false, Sector(0));
@@ -129,6 +135,23 @@ void SimQueue::flush_done(Piece& piece) {
     volume_->flush_failed(member, piece.io.status);
     finish(piece, false, Sector(0));
   });
+}
+
+void SimQueue::look_for_waiters(Member member) {
+  if (volume_->flush_awaited(member)) host_.post([this] { volume_->check_drains(); });
+}
+
+// Beside another client's flush of this member, whose outcome is not known yet.
+void SimQueue::await_other_flushes(Piece& piece) {
+  Request& request = piece.request;
+  request.op = IoOp::flush;
+  request.member = piece.io.member;
+  request.context = &piece;
+  request.done = [](Request& done) {
+    auto* self = static_cast<Piece*>(done.context);
+    self->job->queue->finish(*self, true, Sector(0));
+  };
+  host_.post([this, &request] { volume_->submit(request); });
 }
 
 // Routes the next piece, and comes back until all are routed.

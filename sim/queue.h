@@ -62,6 +62,8 @@ class SimQueue {
 
   void start_flush(Job& job);
   void flush_done(Piece& piece);
+  void look_for_waiters(Member member);
+  void await_other_flushes(Piece& piece);
   void cut(Job& job);
   void route_piece(Job& job, Piece& piece);
   void launch(Piece& piece, const Route& route);

@@ -3,6 +3,7 @@
 #include "core/base/crc32c.h"
 
 #include <array>
+#include <atomic>
 #include <cstring>
 
 namespace dmr {
@@ -34,10 +35,19 @@ consteval Tables make_tables() {
 
 constexpr Tables kTables = make_tables();
 
+constinit std::atomic<Crc32cFunction> host_function{nullptr};
+
 }  // namespace
+
+void use_crc32c(Crc32cFunction function) {
+  host_function.store(function, std::memory_order_relaxed);
+}
 
 u32 crc32c(u32 seed, std::span<const std::byte> bytes) {
   u32 crc = ~seed;
+  if (const Crc32cFunction function = host_function.load(std::memory_order_relaxed)) {
+    return ~function(crc, bytes.data(), bytes.size());
+  }
   const std::byte* at = bytes.data();
   std::size_t left = bytes.size();
   while (left >= kSlices) {

@@ -326,6 +326,31 @@ TEST(SpareLayout, CheckpointsOfASetAreTheLeastThatHoldAllItsDataBlocks) {
   }
 }
 
+// A doubled journal takes room from the data, so there, and nowhere else, a larger spare may need
+// fewer checkpoint blocks. Everywhere the answer is the least that is enough, found by trying all.
+TEST(SpareLayout, CheckpointsOfALargerSpareAreNoFewerUnlessItsJournalIsLarger) {
+  for (const u32 size : kBlockSizes) {
+    u64 before = 0;
+    u32 slots_before = 0;
+    for (u64 sectors = kMinSpareSectors; sectors < 140000; sectors += sectors % 3 == 0 ? 1 : 97) {
+      const auto blocks = SpareLayout::checkpoint_blocks_for_set({&sectors, 1}, size);
+      if (!blocks) {
+        ASSERT_EQ(before, 0U) << sectors;  // only the smallest are too small
+        continue;
+      }
+      const u32 slots = SpareLayout::default_journal_slots(sectors);
+      ASSERT_TRUE(slots != slots_before || *blocks >= before) << sectors << " of " << size;
+      before = *blocks;
+      slots_before = slots;
+      for (u64 fewer = *blocks > 12 ? *blocks - 10 : 2; fewer < *blocks; ++fewer) {
+        const auto layout = SpareLayout::make(sectors, size, slots, fewer);
+        ASSERT_TRUE(layout.has_value());
+        ASSERT_LT(fewer, SpareLayout::checkpoint_blocks_for(layout->data_blocks)) << sectors;
+      }
+    }
+  }
+}
+
 TEST(SpareLayout, SetsThatCannotBeAreRefused) {
   const auto status = [](std::vector<u64> set, u32 size) {
     return SpareLayout::checkpoint_blocks_for_set(set, size).status();

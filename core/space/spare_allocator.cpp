@@ -189,6 +189,18 @@ Result<SpareExtent> SpareAllocator::allocate_on(Member member, u32 wanted) {
   return SpareExtent{member, SpareBlock(begin), static_cast<u32>(end - begin)};
 }
 
+Result<SpareExtent> SpareAllocator::allocate_from(Member member, SpareBlock from) {
+  Spare& own = spare(member);
+  if (own.counters.free == 0) return Status::no_space;
+  DMR_ASSERT(from.value < own.blocks);
+  u64 begin = find_free(own, from.value, own.blocks);
+  if (begin == own.blocks) begin = find_free(own, 0, from.value);
+  DMR_ASSERT(begin < own.blocks && !test_bit(own.taken, begin));
+  take(own, begin, 1);
+  ++own.counters.used;
+  return SpareExtent{member, SpareBlock(begin), 1};
+}
+
 bool SpareAllocator::mark_used(Member member, SpareBlock begin, u64 blocks) {
   Spare& own = spare(member);
   if (own.taken == nullptr || !is_data(own, begin, blocks)) return false;

@@ -51,6 +51,9 @@ class SpareAllocator {
   Result<SpareExtent> allocate(u32 wanted);
   // The same on this spare, open or not.
   Result<SpareExtent> allocate_on(Member member, u32 wanted);
+  // One block of this spare, the first free one from `from` on, around its end. Leaves the place
+  // where the other allocations go on as it is.
+  Result<SpareExtent> allocate_from(Member member, SpareBlock from);
   // A mapping found at open owns these blocks. False, and nothing changes, unless all were free:
   // two owners, a bad block, metadata, or not on the device.
   [[nodiscard]] bool mark_used(Member member, SpareBlock begin, u64 blocks);

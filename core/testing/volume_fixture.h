@@ -3,6 +3,7 @@
 // can be made to fail. Simple on purpose; the simulator is the place for crashes and odd timing.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <set>
@@ -156,6 +157,7 @@ class VolumeFixture : public FakeHost {
   std::vector<MemoryDisk> disks;
   std::optional<Volume> volume;
   Executor* executor = nullptr;
+  std::function<void(const DeviceIo&)> before_io;  // sees each I/O before it is performed
 
  private:
   [[nodiscard]] LoadRequest load_request() const {
@@ -199,6 +201,7 @@ class VolumeFixture : public FakeHost {
   }
 
   void perform(DeviceIo& io) {
+    if (before_io) before_io(io);
     MemoryDisk& disk = disks[io.member];
     const u64 begin = io.sector.value;
     const std::size_t bytes = std::size_t{io.sectors} * kSectorBytes;

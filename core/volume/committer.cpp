@@ -95,6 +95,8 @@ Task<Status> Committer::loop(FrameStack& frames) {
 
 Task<Status> Committer::commit_some(FrameStack& frames) {
   gather();
+  on_disk_ = false;
+  flush_failed_ = 0;
   if (state_.failed_read_only) {
     finish(Status::read_only);
     co_return Status::read_only;
@@ -140,7 +142,6 @@ Task<Status> Committer::wait_for_pages(FrameStack&, u32 changes) {
 // One flush for everything that the batch has written. A spare that refuses is retired.
 Task<Status> Committer::flush_spares(FrameStack&, u32 members) {
   u32 count = 0;
-  flush_failed_ = 0;
   for (Member m = 1; m < state_.members; ++m) {
     if (((members >> m) & 1U) == 0) continue;
     flush_token_[m] = state_.flush[m].written.load(std::memory_order_acquire);
@@ -152,6 +153,8 @@ Task<Status> Committer::flush_spares(FrameStack&, u32 members) {
   for (u32 i = 0; i < count; ++i) {
     const DeviceIo& io = *flush_batch_[i];
     if (state_.observe(io) == ErrorClass::none || DMR_BUG(flush_error_swallowed)) {
+      // A user's flush of this spare that is still under way may have been refused before.
+      co_await flush_outcomes(state_, io.member);
       state_.flush[io.member].covered(flush_token_[io.member]);
       continue;
     }
@@ -174,6 +177,7 @@ void Committer::drop_failed() {
     const bool lost = (entry->flush_members & flush_failed_) != 0 ||
                       (entry->flush_members != 0 && entry->refusals != others);
     if (lost && !DMR_BUG(flush_error_swallowed)) {
+      give_back(*entry);
       entry->status = Status::io_error;
       state_.executor.post(entry->node);
       continue;
@@ -194,9 +198,13 @@ Task<Status> Committer::write_journal(FrameStack& frames) {
     co_return Status::ok;
   }
   if (DMR_BUG(publish_before_commit)) publish();
+  on_disk_ = true;
   const Result<CommitResult> result = co_await state_.store.commit(frames, records_, record_count_);
   notice_member_states();
-  if (!result.has_value()) co_return result.status();
+  if (!result.has_value()) {
+    on_disk_ = false;  // refused before the first write
+    co_return result.status();
+  }
   if (*result == CommitResult::unknown) {
     // Perhaps it is on a disk, perhaps not: no write may build on either before that is settled.
     const Status cancelled = co_await state_.store.cancel(frames, *this);
@@ -274,8 +282,30 @@ void Committer::publish_mapping(const format::Record& record) {
 
 void Committer::finish(Status status) {
   while (CommitEntry* entry = batch_.pop_front()) {
+    if (status != Status::ok && !on_disk_) give_back(*entry);
     entry->status = status;
     state_.executor.post(entry->node);
+  }
+}
+
+// New homes of a commit that failed while no journal could hold a trace of it: nothing names them
+// and their data has arrived, so they are free again at once. Not so on a spare that refused the
+// flush, and not those that a block lives in already (a lost sector healed in place).
+void Committer::give_back(const CommitEntry& entry) {
+  if (DMR_BUG(shared_spare_block)) return;  // it has released them already
+  for (u32 i = 0; i < entry.count; ++i) {
+    const format::Record& record = entry.records[i];
+    if (record.type != static_cast<u8>(format::RecordType::mapping) || record.member == kMain) {
+      continue;
+    }
+    if (((flush_failed_ >> record.member) & 1U) != 0) continue;
+    const Home home = home_in(record);
+    for (u32 done = 0; done < record.length; ++done) {
+      const Home now = home_of(state_, Block(record.block + done));
+      const SpareBlock spare = home.spare + done;
+      if (now.member == home.member && now.spare == spare) continue;
+      state_.spares.release(home.member, spare, 1);
+    }
   }
 }
 

@@ -61,6 +61,7 @@ class Committer final : public RecordSource {
   void publish();
   void publish_mapping(const format::Record& record);
   void finish(Status status);
+  void give_back(const CommitEntry& entry);
   void notice_member_states();
   void check_room();
 
@@ -73,7 +74,8 @@ class Committer final : public RecordSource {
   bool stop_ = false;
   bool busy_ = false;
   bool checkpoint_wanted_ = false;
-  bool dirty_ = false;  // something was committed since the last checkpoint
+  bool on_disk_ = false;  // records of the batch may be in a journal by now
+  bool dirty_ = false;    // something was committed since the last checkpoint
   u32 retire_wanted_ = 0;
   u32 flush_failed_ = 0;
   Status last_checkpoint_ = Status::ok;

@@ -24,13 +24,27 @@ Task<Status> Confirmer::confirm(FrameStack& frames, Member member, Direction dir
   while (busy_) co_await free_.wait();
   // Whoever came before may have found the answer meanwhile.
   if (breaker.answered_since(direction, since_ns) && !breaker.open()) co_return Status::ok;
+  co_return co_await run_probes(frames, member, direction, nullptr);
+}
+
+Task<Status> Confirmer::find_good_block(FrameStack& frames, Member spare, SpareExtent& good) {
+  DMR_ASSERT(spare != kMain && good.blocks == 0);
+  if (DMR_BUG(no_confirmation) || DMR_BUG(error_class_ignored)) co_return Status::ok;
+  while (busy_) co_await free_.wait();
+  co_return co_await run_probes(frames, spare, Direction::write, &good);
+}
+
+Task<Status> Confirmer::run_probes(FrameStack& frames, Member member, Direction direction,
+                                   SpareExtent* good) {
+  Breaker& breaker = state_.breakers[member];
+  DMR_ASSERT(!busy_);
   if (!breaker.may_probe(state_.host.now_ns(), state_.config.breaker_rest_ns)) {
     co_return Status::io_error;
   }
   busy_ = true;
   Status status = Status::io_error;
   for (u32 i = 0; i < state_.config.probes && status != Status::ok; ++i) {
-    status = co_await probe(frames, member, direction, i);
+    status = co_await probe(frames, member, direction, i, good);
   }
   if (status == Status::ok && breaker.open()) {
     breaker.reset();
@@ -44,7 +58,8 @@ Task<Status> Confirmer::confirm(FrameStack& frames, Member member, Direction dir
   co_return status;
 }
 
-Task<Status> Confirmer::probe(FrameStack& frames, Member member, Direction direction, u32 attempt) {
+Task<Status> Confirmer::probe(FrameStack& frames, Member member, Direction direction, u32 attempt,
+                              SpareExtent* good) {
   ++turn_;
   if (member == kMain) {
     Block block;
@@ -59,17 +74,32 @@ Task<Status> Confirmer::probe(FrameStack& frames, Member member, Direction direc
     const Sector copy = layout.superblock[attempt % 3];
     co_return co_await one_io(frames, IoOp::read, {member, copy, kMetaSectors});
   }
-  // A free block of the spare holds nothing that a write could harm.
+  co_return co_await probe_spare(frames, member, good);
+}
+
+// A free block of the spare holds nothing that a write could harm. Far from the last probe, because
+// bad blocks come in clusters and a cluster is not the device; and some next to each other, because
+// they come in patterns, too (every second one, say).
+Task<Status> Confirmer::probe_spare(FrameStack& frames, Member member, SpareExtent* good) {
   if (!state_.takes_data(member)) co_return Status::io_error;
-  const Result<SpareExtent> extent = state_.spares.allocate_on(member, 1);
-  if (!extent.has_value()) co_return Status::io_error;
-  __builtin_memset(buffer_->bytes, 0, sizeof(buffer_->bytes));
-  const Sector sector = state_.geometry.spare_sector(extent->begin);
-  const Status status =
-      co_await one_io(frames, IoOp::write, {member, sector, state_.geometry.block_sectors});
-  // A write that failed may still arrive: then nobody gets this block before the next open.
-  if (status == Status::ok) state_.spares.release(member, extent->begin, 1);
-  co_return status;
+  SpareBlock from(spread(turn_) % state_.store.layout(member).spare_blocks);
+  for (u32 i = 0; i < kNeighbours; ++i) {
+    const Result<SpareExtent> extent = state_.spares.allocate_from(member, from);
+    if (!extent.has_value()) co_return Status::io_error;
+    __builtin_memset(buffer_->bytes, 0, sizeof(buffer_->bytes));
+    const Sector sector = state_.geometry.spare_sector(extent->begin);
+    const Status status =
+        co_await one_io(frames, IoOp::write, {member, sector, state_.geometry.block_sectors});
+    if (status == Status::ok && good != nullptr) {
+      *good = *extent;
+    } else if (status == Status::ok || io_.status == IoStatus::no_space) {
+      state_.spares.release(member, extent->begin, 1);
+    }  // else it may still arrive: nobody gets this block before the next open
+    const ErrorClass error = classify(io_.status, io_.elapsed_ns, state_.config.device_timeout_ns);
+    if (!may_mark(error)) co_return status;  // it went well, or the device is to blame
+    from = extent->begin;
+  }
+  co_return Status::io_error;
 }
 
 Task<Status> Confirmer::rewrite_good_block(FrameStack& frames, Block block) {
@@ -94,14 +124,18 @@ Task<Status> Confirmer::one_io(FrameStack&, IoOp op, IoPlace place) {
   co_return state_.observe(io_) == ErrorClass::none ? Status::ok : Status::io_error;
 }
 
+// Consecutive steps give numbers that lie far apart.
+u64 Confirmer::spread(u64 step) {
+  constexpr u64 kGolden = 0x9E3779B97F4A7C15U;
+  return (step * kGolden) >> 8U;
+}
+
 // A block that lives on main and is not lost, far from the ones that earlier probes took.
 bool Confirmer::pick_block(u32 attempt, Block& block) {
   constexpr u64 kTries = 64;
-  constexpr u64 kGolden = 0x9E3779B97F4A7C15U;
   const u64 blocks = state_.geometry.blocks();
   for (u64 i = 0; i < kTries; ++i) {
-    const u64 spread = (turn_ * kTries + attempt * 5 + i) * kGolden;
-    block = Block((spread >> 8U) % blocks);
+    block = Block(spread(turn_ * kTries + attempt * 5 + i) % blocks);
     // One that somebody works on cannot be rewritten now, which says nothing about the device.
     if (home_of(state_, block).is_plain() && state_.locks.is_free(block)) return true;
   }

@@ -17,13 +17,23 @@ class Confirmer {
   // ok: the device has answered in this direction at or after `since_ns`, so a failure before that
   // was the place's own. io_error: it answers nowhere; mark nothing.
   Task<Status> confirm(FrameStack& frames, Member member, Direction direction, u64 since_ns);
+  // Does this spare take writes? With ok comes a block that has just taken one and is the caller's:
+  // the next attempt does not fall on another bad block, however many there are.
+  Task<Status> find_good_block(FrameStack& frames, Member spare, SpareExtent& good);
 
  private:
-  Task<Status> probe(FrameStack& frames, Member member, Direction direction, u32 attempt);
+  Task<Status> run_probes(FrameStack& frames, Member member, Direction direction,
+                          SpareExtent* good);
+  Task<Status> probe(FrameStack& frames, Member member, Direction direction, u32 attempt,
+                     SpareExtent* good);
+  Task<Status> probe_spare(FrameStack& frames, Member member, SpareExtent* good);
   // Rewrites a good block of main with its own content, held so that no write is overtaken.
   Task<Status> rewrite_good_block(FrameStack& frames, Block block);
   Task<Status> one_io(FrameStack& frames, IoOp op, IoPlace place);
+  [[nodiscard]] static u64 spread(u64 step);
   [[nodiscard]] bool pick_block(u32 attempt, Block& block);
+
+  static constexpr u32 kNeighbours = 4;  // blocks of a spare that one probe tries
 
   VolumeState& state_;
   IoBuffer* buffer_ = nullptr;

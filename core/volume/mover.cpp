@@ -144,16 +144,11 @@ bool Mover::fill_batch(const Command& command) {
 
 Task<Status> Mover::run_batch(FrameStack& frames, Command& command) {
   Status status = co_await hold_batch(frames);
-  const u64 changed_before = command.blocks_changed;
   for (u32 i = 0; i < step_count_ && status == Status::ok; ++i) {
     status = co_await run_step(frames, command, steps_[i].begin, steps_[i].blocks);
   }
-  const Status committed = co_await commit_changes(frames);
-  if (committed != Status::ok) {
-    command.blocks_unchanged += command.blocks_changed - changed_before;
-    command.blocks_changed = changed_before;
-    if (status == Status::ok) status = committed;
-  }
+  const Status committed = co_await commit_changes(frames, &command);
+  if (status == Status::ok) status = committed;
   release_batch();
   co_return status;
 }
@@ -199,16 +194,33 @@ void Mover::release_batch() {
   step_count_ = 0;
 }
 
-Task<Status> Mover::commit_changes(FrameStack&) {
+// `command`: whose counts are taken back when the commit fails; null for weak blocks.
+Task<Status> Mover::commit_changes(FrameStack&, Command* command) {
   if (changes_.count == 0) co_return Status::ok;
   commit_.records = changes_.records;
   commit_.count = changes_.count;
   commit_.flush_members = changes_.flush_members;
   commit_.refusals = changes_.refusals;
   const Status status = co_await committer_.commit(commit_);
+  if (status != Status::ok && command != nullptr) {
+    fail(*command, status, Block(changes_.records[0].block));
+    take_back(*command);
+  }
+  uncommitted_ = {};
   changes_.count = 0;
   changes_.flush_members = 0;
   co_return status;
+}
+
+// Of blocks whose commit failed nothing has changed; those of earlier commits stay counted.
+void Mover::take_back(Command& command) {
+  DMR_ASSERT(command.blocks_changed >= uncommitted_.changed);
+  DMR_ASSERT(command.sectors_lost >= uncommitted_.lost);
+  command.blocks_changed -= uncommitted_.changed;
+  command.blocks_unchanged += uncommitted_.changed;
+  command.sectors_lost -= uncommitted_.lost;
+  state_.counters.relocated_blocks -= uncommitted_.relocated;
+  state_.counters.returned_blocks -= uncommitted_.returned;
 }
 
 Task<Status> Mover::move_weak(FrameStack& frames, Block block) {
@@ -232,15 +244,16 @@ Task<Status> Mover::move_weak_held(FrameStack& frames, Block block) {
   const LostMask lost = tools_.unreadable;
   status = co_await move_block(frames, state_, confirmer_, tools_, changes_, block, home,
                                before | lost, true);
-  if (status != Status::ok) {
-    changes_.count = 0;
-    co_return status;
-  }
-  status = co_await commit_changes(frames);
+  const bool moved = status == Status::ok;
+  // No spare takes it: what can be read stays where it is, what cannot is lost there.
+  if (!moved && !lost.none()) lose_in_place(state_, changes_, block, home, before | lost);
+  status = co_await commit_changes(frames, nullptr);
   if (status != Status::ok) co_return status;
-  ++state_.counters.relocated_blocks;
   const Sector at = state_.geometry.first_sector(block);
-  state_.tell(EventKind::relocated, home.member, at, state_.geometry.sectors_in(block));
+  if (moved) {
+    ++state_.counters.relocated_blocks;
+    state_.tell(EventKind::relocated, home.member, at, state_.geometry.sectors_in(block));
+  }
   const SectorSpan span = next_span(lost, 0, 128);
   if (span.count > 0) state_.tell(EventKind::lost, home.member, at + span.first, span.count);
   co_return Status::ok;

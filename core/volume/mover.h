@@ -42,17 +42,20 @@ class Mover final : public WeakBlocks {
   Task<Status> hold_batch(FrameStack& frames);
   Task<Status> run_step(FrameStack& frames, Command& command, Block begin, u32 blocks);
   void release_batch();
-  Task<Status> commit_changes(FrameStack& frames);
+  Task<Status> commit_changes(FrameStack& frames, Command* command);
   Task<Status> move_weak(FrameStack& frames, Block block);
   Task<Status> move_weak_held(FrameStack& frames, Block block);
   Task<Status> mark_step(FrameStack& frames, Command& command, Block begin, u32 blocks);
-  Task<Result<u32>> copy_to_spare(FrameStack& frames, Block begin, u32 blocks, u32 skip);
+  Task<Result<u32>> copy_to_spare(FrameStack& frames, Command& command, Block begin, u32 blocks,
+                                  u32 skip);
   Task<Status> mark_block(FrameStack& frames, Command& command, Block block);
   Task<Status> forget_step(FrameStack& frames, Command& command, Block begin, u32 blocks);
   Task<Status> mark_run(FrameStack& frames, Command& command, Run run);
   Task<Status> copy_home(FrameStack& frames, Run run, LostMask lost);
   Task<Status> read_run(FrameStack& frames, Member member, Run run, std::byte* buffer);
   bool fill_batch(const Command& command);
+  void count_moved(Command& command, u32 blocks);
+  void take_back(Command& command);
   void fail(Command& command, Status status, Block block) const;
   [[nodiscard]] u32 sectors_of(Block begin, u64 blocks) const;
   [[nodiscard]] Run run_at(Block block, u64 limit) const;
@@ -80,6 +83,14 @@ class Mover final : public WeakBlocks {
   format::Record records_[format::kJournalRecords];
   Changes changes_;
   CommitEntry commit_;
+  // What the command and the counters say already of changes that are not committed yet.
+  struct Uncommitted {
+    u64 changed = 0;
+    u64 relocated = 0;
+    u64 returned = 0;
+    u64 lost = 0;
+  };
+  Uncommitted uncommitted_;
 };
 
 }  // namespace dmr

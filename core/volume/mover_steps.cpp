@@ -36,15 +36,15 @@ Task<Status> Mover::mark_run(FrameStack& frames, Command& command, Run run) {
   u32 done = 0;
   Status status = co_await read_run(frames, kMain, run, buffer_->bytes);
   while (status == Status::ok && done < blocks) {
-    const Result<u32> moved = co_await copy_to_spare(frames, run.begin + done, blocks - done, done);
+    const Result<u32> moved =
+        co_await copy_to_spare(frames, command, run.begin + done, blocks - done, done);
     status = moved.status();
     if (!moved.has_value()) break;
     const Block first = run.begin + done;
     state_.tell(EventKind::relocated, kMain, state_.geometry.first_sector(first),
                 sectors_of(first, *moved));
     done += *moved;
-    command.blocks_changed += *moved;
-    state_.counters.relocated_blocks += *moved;
+    count_moved(command, *moved);
   }
   for (; done < blocks; ++done) {
     status = co_await mark_block(frames, command, run.begin + done);
@@ -53,11 +53,20 @@ Task<Status> Mover::mark_run(FrameStack& frames, Command& command, Run run) {
   co_return Status::ok;
 }
 
+// They live on a spare as soon as the changes are committed.
+void Mover::count_moved(Command& command, u32 blocks) {
+  command.blocks_changed += blocks;
+  uncommitted_.changed += blocks;
+  state_.counters.relocated_blocks += blocks;
+  uncommitted_.relocated += blocks;
+}
+
 // Writes what lies in the buffer `skip` blocks from its start; tells how many blocks found a home
 // together. After an error nothing has been recorded.
-Task<Result<u32>> Mover::copy_to_spare(FrameStack& frames, Block begin, u32 blocks, u32 skip) {
+Task<Result<u32>> Mover::copy_to_spare(FrameStack& frames, Command& command, Block begin,
+                                       u32 blocks, u32 skip) {
   if (!changes_.has_room_for_block()) {
-    const Status room = co_await commit_changes(frames);
+    const Status room = co_await commit_changes(frames, &command);
     if (room != Status::ok) co_return room;
   }
   const Result<SpareExtent> extent = state_.spares.allocate(blocks);
@@ -70,8 +79,10 @@ Task<Result<u32>> Mover::copy_to_spare(FrameStack& frames, Block begin, u32 bloc
            sectors_of(begin, extent->blocks)},
           buffer_->bytes + offset);
   (void)co_await run_io(state_, io);
-  // The refused blocks stay out of use: one of them is bad, and nobody knows yet which.
-  if (state_.observe(io) != ErrorClass::none) co_return Status::io_error;
+  const ErrorClass error = state_.observe(io);
+  if (error != ErrorClass::none) {
+    co_return co_await give_up_extent(frames, state_, confirmer_, *extent, error, io.status);
+  }
   Home home;
   home.member = extent->member;
   home.spare = extent->begin;
@@ -83,33 +94,35 @@ Task<Result<u32>> Mover::copy_to_spare(FrameStack& frames, Block begin, u32 bloc
 // One block with care: what cannot be read of it becomes lost.
 Task<Status> Mover::mark_block(FrameStack& frames, Command& command, Block block) {
   if (!changes_.has_room_for_block()) {
-    const Status room = co_await commit_changes(frames);
+    const Status room = co_await commit_changes(frames, &command);
     if (room != Status::ok) co_return room;
   }
   const Home home = home_of(state_, block);
   const LostMask wanted = LostMask::all(state_.geometry.sectors_in(block));
   Status status = co_await salvage(frames, state_, confirmer_, tools_, block, home, wanted);
-  const LostMask lost = tools_.unreadable;
+  LostMask lost;
   if (status == Status::ok) {
+    lost = tools_.unreadable;
     status =
         co_await move_block(frames, state_, confirmer_, tools_, changes_, block, home, lost, false);
+    if (status != Status::ok && !lost.none()) lose_in_place(state_, changes_, block, home, lost);
   }
   if (status != Status::ok) {
     ++command.blocks_unchanged;
     fail(command, status, block);
-    co_return status;
+  } else {
+    count_moved(command, 1);
+    state_.tell(EventKind::relocated, kMain, state_.geometry.first_sector(block),
+                state_.geometry.sectors_in(block));
   }
-  ++command.blocks_changed;
-  ++state_.counters.relocated_blocks;
-  state_.tell(EventKind::relocated, kMain, state_.geometry.first_sector(block),
-              state_.geometry.sectors_in(block));
   for (SectorSpan span = next_span(lost, 0, kMaxBlockSectors); span.count > 0;
        span = next_span(lost, span.first + span.count, kMaxBlockSectors)) {
     command.sectors_lost += span.count;
+    uncommitted_.lost += span.count;
     state_.tell(EventKind::lost, kMain, state_.geometry.first_sector(block) + span.first,
                 span.count);
   }
-  co_return Status::ok;
+  co_return status;
 }
 
 // Remapped blocks go home: written to main, flushed there, read back, and only then recorded.
@@ -122,7 +135,7 @@ Task<Status> Mover::forget_step(FrameStack& frames, Command& command, Block begi
       continue;
     }
     if (!changes_.has_room_for_block()) {
-      const Status room = co_await commit_changes(frames);
+      const Status room = co_await commit_changes(frames, &command);
       if (room != Status::ok) co_return room;
     }
     const LostMask lost = run.length == 1 ? lost_in(state_, run.home, run.begin) : LostMask{};
@@ -142,7 +155,9 @@ Task<Status> Mover::forget_step(FrameStack& frames, Command& command, Block begi
       state_.spares.release(run.home.member, run.home.spare, run.length);
     }
     command.blocks_changed += run.length;
+    uncommitted_.changed += run.length;
     state_.counters.returned_blocks += run.length;
+    uncommitted_.returned += run.length;
     state_.tell(EventKind::returned, run.home.member, state_.geometry.first_sector(run.begin),
                 sectors_of(run.begin, run.length));
   }
@@ -170,6 +185,7 @@ Task<Status> Mover::copy_home(FrameStack& frames, Run run, LostMask lost) {
     prepare(io, IoOp::flush, {kMain, Sector(0), 0}, nullptr);
     (void)co_await run_io(state_, io);
     if (state_.observe(io) != ErrorClass::none) co_return Status::io_error;
+    co_await flush_outcomes(state_, kMain);
     // Somebody else's flush of main that was refused meanwhile may have lost what was written.
     if (state_.refusals() != refusals) co_return Status::io_error;
   }

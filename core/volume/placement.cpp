@@ -48,8 +48,12 @@ Task<Result<SpareExtent>> place_on_spare(FrameStack& frames, VolumeState& state,
   u32 attempts = state.config.spare_attempts;
   if (attempts > kMaxSpareAttempts) attempts = kMaxSpareAttempts;
   u32 set_aside = 0;  // spares that fail as a whole: the others get their chance
+  bool full = false;
+  SpareExtent good;  // has just taken a probe
   for (u32 attempt = 0; attempt < attempts; ++attempt) {
-    const Result<SpareExtent> extent = allocate_beside(state, set_aside);
+    const Result<SpareExtent> extent =
+        good.blocks > 0 ? Result<SpareExtent>(good) : allocate_beside(state, set_aside);
+    good = {};
     if (extent.status() == Status::io_error) break;
     if (!extent.has_value()) {
       state.tell(EventKind::spare_exhausted, kMain, Sector(0), 0);
@@ -66,18 +70,47 @@ Task<Result<SpareExtent>> place_on_spare(FrameStack& frames, VolumeState& state,
       changes.flush_members |= 1U << extent->member;
       co_return extent;
     }
+    if (io.status == IoStatus::no_space) {
+      state.spares.release(extent->member, extent->begin, 1);
+      state.tell(EventKind::device_error, extent->member, sector, sectors, io.status);
+      set_aside |= 1U << extent->member;
+      full = true;
+      continue;
+    }
     // Until the next open nobody gets this block: the refused write may still arrive there.
     Status place_is_bad = Status::io_error;
     if (may_mark(error)) {
-      place_is_bad =
-          co_await confirmer.confirm(frames, extent->member, Direction::write, state.host.now_ns());
+      place_is_bad = co_await confirmer.find_good_block(frames, extent->member, good);
     }
     if (place_is_bad != Status::ok) set_aside |= 1U << extent->member;
     if (place_is_bad == Status::ok && !DMR_BUG(bad_spare_forgotten)) {
       changes.add(bad_spare_record(extent->member, extent->begin, 1));
     }
   }
+  if (good.blocks > 0) state.spares.release(good.member, good.begin, 1);
+  co_return full ? Status::no_space : Status::io_error;
+}
+
+Task<Status> give_up_extent(FrameStack& frames, VolumeState& state, Confirmer& confirmer,
+                            SpareExtent extent, ErrorClass error, IoStatus status) {
+  if (status == IoStatus::no_space) {
+    state.spares.release(extent.member, extent.begin, extent.blocks);
+    co_return Status::no_space;
+  }
+  if (may_mark(error)) {
+    const Status writes_elsewhere =
+        co_await confirmer.confirm(frames, extent.member, Direction::write, state.host.now_ns());
+    if (writes_elsewhere == Status::ok) {
+      state.spares.release(extent.member, extent.begin, extent.blocks);
+    }
+  }
   co_return Status::io_error;
+}
+
+void lose_in_place(const VolumeState& state, Changes& changes, Block block, Home home,
+                   LostMask lost) {
+  DMR_ASSERT(!lost.none());
+  changes.add(mapping_record(block, 1, with_lost(state, home, block, lost)));
 }
 
 Task<Status> move_block(FrameStack& frames, VolumeState& state, Confirmer& confirmer, Tools& tools,

@@ -116,10 +116,8 @@ Task<Status> Recovery::rescue_block(FrameStack& frames, WorkItem& item, Block bl
   }
   status = co_await move_block(frames, state_, confirmer_, item.tools, item.changes, block, home,
                                before | lost, true);
-  if (status != Status::ok) {
-    item.changes.count = 0;
-    co_return status;
-  }
+  // No spare takes the others: they stay readable where they are.
+  if (status != Status::ok) lose_in_place(state_, item.changes, block, home, before | lost);
   status = co_await commit_changes(frames, item);
   if (status != Status::ok) co_return status;
   for (SectorSpan span = next_span(lost, 0, 128); span.count > 0;

@@ -114,9 +114,9 @@ Task<Status> Recovery::verify(FrameStack&, WorkItem& item, BlockPart part, Home 
   DeviceIo& io = *item.tools.io[0];
   prepare(io, IoOp::flush, {kMain, Sector(0), 0}, nullptr);
   (void)co_await run_io(state_, io);
-  if (state_.observe(io) != ErrorClass::none || state_.refusals() != refusals) {
-    co_return Status::io_error;
-  }
+  if (state_.observe(io) != ErrorClass::none) co_return Status::io_error;
+  co_await flush_outcomes(state_, kMain);
+  if (state_.refusals() != refusals) co_return Status::io_error;
   prepare(io, IoOp::read, place_of(state_, home, part.block, part.first, part.sectors),
           item.tools.buffer->bytes);
   (void)co_await run_io(state_, io);

@@ -7,6 +7,7 @@
 
 #include "core/base/result.h"
 #include "core/host/host.h"
+#include "core/task/executor.h"
 
 namespace dmr {
 
@@ -14,8 +15,9 @@ namespace dmr {
 // a held range, or writes a lost sector. `done` is called on the executor, once.
 struct Request {
   Request* next = nullptr;
-  IoOp op = IoOp::read;  // read, write, write_zeroes or discard
+  IoOp op = IoOp::read;  // read, write, write_zeroes or discard; flush: see Volume::flush_begin
   bool fua = false;
+  Member member = kMain;          // of a flush
   IoStatus error = IoStatus::ok;  // how the device I/O failed; ok when none was tried
   u64 elapsed_ns = 0;             // how long that I/O took
   Sector sector;                  // of the volume, in whole logical blocks of main
@@ -26,6 +28,7 @@ struct Request {
   Sector bad_sector;           // result of a failed read or write: the first that failed
   void (*done)(Request&) = nullptr;
   void* context = nullptr;  // the host's
+  Ready node;               // the engine's
 };
 
 // A host cuts larger requests.

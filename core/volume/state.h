@@ -12,23 +12,11 @@
 #include "core/log/store.h"
 #include "core/space/spare_allocator.h"
 #include "core/volume/config.h"
+#include "core/volume/flush_state.h"
 #include "core/volume/range_lock.h"
 #include "core/volume/work_item.h"
 
 namespace dmr {
-
-// Writes to a spare since it was opened, and how far a flush has covered them. A flush may be
-// skipped only when `flushed` says that a *finished* one covers all that was acknowledged.
-struct alignas(64) FlushState {
-  std::atomic<u64> written{0};
-  std::atomic<u64> flushed{0};
-
-  void covered(u64 token) {
-    u64 seen = flushed.load(std::memory_order_relaxed);
-    while (seen < token && !flushed.compare_exchange_weak(seen, token, std::memory_order_acq_rel)) {
-    }
-  }
-};
 
 struct SlowCounters {
   u64 recovered_reads = 0;
@@ -76,7 +64,6 @@ struct VolumeState {
   SlowCounters counters;
   Signal hold_released;
   Signal pages_arrived;
-  Signal timer;  // woken at each on_timer: whoever waits looks at the time again
 
   [[nodiscard]] u64 refusals() const { return flush_refusals.load(std::memory_order_acquire); }
   [[nodiscard]] format::MemberState state_of(Member m) const {
@@ -121,6 +108,11 @@ inline void prepare(DeviceIo& io, IoOp op, const IoPlace& place, std::byte* buff
 
 [[nodiscard]] inline IoAwait run_io(VolumeState& state, DeviceIo& io) {
   return IoAwait{state.host, state.executor, io};
+}
+
+// After an own flush that went well, before anything is built on it.
+[[nodiscard]] inline FlushOutcomesAwait flush_outcomes(VolumeState& state, Member member) {
+  return FlushOutcomesAwait{state.flush[member], state.executor};
 }
 
 // The home of one block, and the place of sectors of it.

@@ -22,7 +22,8 @@ void Volume::reject(Request& request, Status status) {
 void Volume::submit(Request& request) {
   const bool writes = request.op == IoOp::write || request.op == IoOp::write_zeroes;
   if (!running_ || state_.closing) return reject(request, Status::closed);
-  if (request.op == IoOp::flush || request.sectors > kMaxRequestSectors ||
+  if (request.op == IoOp::flush) return await_outcomes(request);
+  if (request.sectors > kMaxRequestSectors ||
       !state_.geometry.contains(request.sector, request.sectors)) {
     return reject(request, Status::invalid);
   }
@@ -33,6 +34,23 @@ void Volume::submit(Request& request) {
   }
   waiting_.push_back(request);
   schedule_admission();
+}
+
+// A flush that went well beside others: done when it is known how those ended.
+void Volume::await_outcomes(Request& request) {
+  if (request.member >= state_.members) return reject(request, Status::invalid);
+  request.status = Status::ok;
+  request.node.context = &request;
+  request.node.run = [](Ready& node) {
+    auto* ended = static_cast<Request*>(node.context);
+    ended->done(*ended);
+  };
+  state_.flush[request.member].wait(state_.executor, request.node);
+}
+
+void Volume::check_drains() {
+  state_.epochs.poll(state_.host);
+  for (Member m = 0; m < state_.members; ++m) state_.flush[m].poll(state_.executor);
 }
 
 // Operations start from the executor, never inside their submitter.
@@ -198,17 +216,38 @@ void Volume::route_batch(std::span<const Extent> extents, u32 writes, std::span<
   }
 }
 
-FlushTicket Volume::flush_begin() const {
+FlushTicket Volume::flush_begin(u32 members) {
   FlushTicket ticket;
-  ticket.members = 1U << kMain;
+  ticket.members = members & (1U << kMain);
   for (Member m = 1; m < state_.members; ++m) {
+    if (((members >> m) & 1U) == 0) continue;
     if (!state_.readable(m) || DMR_BUG(skip_flush_of_spare)) continue;
     // `flushed` first: were it read last, a flush that ended in between could hide a newer write.
     const u64 flushed = state_.flush[m].flushed.load(std::memory_order_acquire);
     ticket.token[m] = state_.flush[m].written.load(std::memory_order_acquire);
     if (ticket.token[m] > flushed) ticket.members |= 1U << m;
   }
+  for (Member m = 0; m < state_.members; ++m) {
+    if (((ticket.members >> m) & 1U) != 0) ticket.lanes |= state_.flush[m].begin() << m;
+  }
   return ticket;
+}
+
+bool Volume::flush_member_ok(const FlushTicket& ticket, Member member) {
+  FlushState& flush = state_.flush[member];
+  flush.end((ticket.lanes >> member) & 1U);
+  // Beside another of unknown outcome it covers nothing: the next flush reaches for the data again.
+  if (!flush.quiet()) return false;
+  flush.covered(ticket.token[member]);
+  return true;
+}
+
+void Volume::note_flush_refused(const FlushTicket& ticket, Member member) {
+  FlushState& flush = state_.flush[member];
+  state_.flush_refusals.fetch_add(1, std::memory_order_acq_rel);
+  // What the ticket covers will be told as lost; no later flush has to reach for it.
+  flush.covered(ticket.token[member]);
+  flush.end((ticket.lanes >> member) & 1U);
 }
 
 VolumeStats Volume::stats() const {

@@ -15,6 +15,7 @@ namespace dmr {
 // Which members a FLUSH must reach: bit m of `members`. Spares without new data are left out.
 struct FlushTicket {
   u32 members = 0;
+  u32 lanes = 0;  // bit m: of FlushState
   u64 token[kMaxMembers] = {};
 };
 
@@ -55,7 +56,8 @@ class Volume {
   void command(Command& command);
   void on_timer();
   // A request left its epoch slot while drain_pending(slot).
-  void check_drains() { state_.epochs.poll(state_.host); }
+  // Or a flush has ended while flush_awaited().
+  void check_drains();
   void give_page(void* page);
   // A spare refused a flush or a FUA write of the hot path. The caller's request has failed; from
   // now on the spare takes no data.
@@ -101,20 +103,20 @@ class Volume {
   [[nodiscard]] bool writable() const { return state_.writable.load(std::memory_order_acquire); }
 
   // FLUSH: every member of the ticket is flushed (a retired spare, too, when a write that was under
-  // way has reached it since). Each that succeeded: flush_member_ok(). One that refuses:
-  // note_flush_refused() at once, EIO, and for a spare flush_failed() on the executor.
+  // way has reached it since), and each ends in exactly one of these two. It succeeded:
+  // flush_member_ok(); false: a flush of somebody else was under way at the same time, and if that
+  // one is refused it may have taken this one's data along, so submit() a Request with op `flush`
+  // and this member, and go on when it is done. It was refused: note_flush_refused() at once, EIO,
+  // and for a spare flush_failed() on the executor. After both: when flush_awaited(), have the
+  // executor call check_drains().
   // A refused flush may have lost what other clients wrote. So each queue keeps the number of
   // refusals that it has told its client (at its creation: flush_refusals()), compares when a FLUSH
   // has completed on all members, and answers EIO once for whatever is new.
-  [[nodiscard]] FlushTicket flush_begin() const;
-  void flush_member_ok(const FlushTicket& ticket, Member member) {
-    state_.flush[member].covered(ticket.token[member]);
-  }
-  void note_flush_refused(const FlushTicket& ticket, Member member) {
-    state_.flush_refusals.fetch_add(1, std::memory_order_acq_rel);
-    // What the ticket covers will be told as lost; no later flush has to reach for it.
-    state_.flush[member].covered(ticket.token[member]);
-  }
+  // `members` limits which are looked at (a host that flushes each on its own).
+  [[nodiscard]] FlushTicket flush_begin(u32 members = ~0U);
+  [[nodiscard]] bool flush_member_ok(const FlushTicket& ticket, Member member);
+  void note_flush_refused(const FlushTicket& ticket, Member member);
+  [[nodiscard]] bool flush_awaited(Member member) const { return state_.flush[member].awaited(); }
   [[nodiscard]] u64 flush_refusals() const {
     return state_.flush_refusals.load(std::memory_order_acquire);
   }
@@ -139,6 +141,7 @@ class Volume {
   void finish_item(WorkItem& item);
   [[nodiscard]] Route by_member_state(Route found, bool write) const;
   static void reject(Request& request, Status status);
+  void await_outcomes(Request& request);
 
   VolumeState state_;
   Confirmer confirmer_;

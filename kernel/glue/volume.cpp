@@ -95,6 +95,14 @@ struct RunningCommand {
 };
 static_assert(sizeof(RunningCommand) <= sizeof(dmr_command::engine));
 
+FlushTicket ticket_of(u8 member, const dmr_flush_ticket& kept) {
+  FlushTicket ticket;
+  ticket.members = 1U << member;
+  ticket.lanes = u32{kept.lane} << member;
+  ticket.token[member] = kept.token;
+  return ticket;
+}
+
 void command_ended(Command& command) {
   auto* outside = static_cast<dmr_command*>(command.context);
   outside->error = errno_of(command.status);
@@ -129,16 +137,23 @@ std::uint8_t dmr_volume_drain_pending(const void* volume, std::uint32_t slot) {
   return volume_of(volume).drain_pending(slot);
 }
 
-std::uint8_t dmr_volume_flush_begin(const void* volume, std::uint8_t member, std::uint64_t* token) {
-  const FlushTicket ticket = volume_of(volume).flush_begin();
-  *token = ticket.token[member];
-  return (ticket.members >> member & 1U) != 0;
+std::uint8_t dmr_volume_flush_begin(void* volume, std::uint8_t member, dmr_flush_ticket* ticket) {
+  const FlushTicket begun = volume_of(volume).flush_begin(1U << member);
+  ticket->token = begun.token[member];
+  ticket->lane = static_cast<u8>(begun.lanes >> member & 1U);
+  return (begun.members >> member & 1U) != 0;
 }
 
-void dmr_volume_flushed(void* volume, std::uint8_t member, std::uint64_t token) {
-  FlushTicket ticket;
-  ticket.token[member] = token;
-  volume_of(volume).flush_member_ok(ticket, member);
+std::uint8_t dmr_volume_flushed(void* volume, std::uint8_t member, const dmr_flush_ticket* ticket) {
+  return volume_of(volume).flush_member_ok(ticket_of(member, *ticket), member);
+}
+
+void dmr_volume_flush_refused(void* volume, std::uint8_t member, const dmr_flush_ticket* ticket) {
+  volume_of(volume).note_flush_refused(ticket_of(member, *ticket), member);
+}
+
+std::uint8_t dmr_volume_flush_awaited(const void* volume, std::uint8_t member) {
+  return volume_of(volume).flush_awaited(member);
 }
 
 void dmr_volume_spare_written(void* volume, std::uint8_t member) {
@@ -195,6 +210,7 @@ void dmr_volume_submit(void* volume, dmr_request* bio) {
   request.elapsed_ns = bio->elapsed_ns;
   request.sector = Sector(bio->sector);
   request.sectors = bio->sectors;
+  request.member = bio->member;
   if (request.op == IoOp::read || request.op == IoOp::write) request.payload = &self->payload;
   request.done = finished;
   request.context = bio;

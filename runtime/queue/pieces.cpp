@@ -117,15 +117,34 @@ void VolumeQueue::back_on_queue(Message& message) {
 void VolumeQueue::on_flush_done(Piece& piece) {
   const Member member = piece.op.member;
   if (piece.op.error == 0) {
-    volume_.flush_member_ok(state_of(*piece.owner).ticket, member);
-    release(piece);
+    const bool alone = volume_.flush_member_ok(state_of(*piece.owner).ticket, member);
+    if (volume_.flush_awaited(member)) post_check_drains();
+    if (alone) {
+      release(piece);
+    } else {
+      await_other_flushes(piece);
+    }
     return;
   }
   piece.status = io_status_of(piece.op.error);
   volume_.note_flush_refused(state_of(*piece.owner).ticket, member);
+  if (volume_.flush_awaited(member)) post_check_drains();
   fail(*piece.owner, Sector{}, EIO);
   // The engine knows before the caller does.
   piece.message = {.next = nullptr, .run = &VolumeQueue::report_flush, .context = &piece};
+  owner_.post(piece.message);
+}
+
+// Another client's flush of this member is under way; were it refused, it might have dropped what
+// this one was to make durable. The answer waits until the engine knows.
+void VolumeQueue::await_other_flushes(Piece& piece) {
+  Request& request = piece.request;
+  request = Request{};
+  request.op = IoOp::flush;
+  request.member = piece.op.member;
+  request.done = &VolumeQueue::executor_done;
+  request.context = &piece;
+  piece.message = {.next = nullptr, .run = &VolumeQueue::run_on_executor, .context = &piece};
   owner_.post(piece.message);
 }
 

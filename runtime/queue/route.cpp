@@ -137,6 +137,10 @@ void VolumeQueue::leave_epoch(u32 slot) {
   shared_->epochs.leave(slot);
   if (!volume_.drain_pending(slot)) [[likely]]
     return;
+  post_check_drains();
+}
+
+void VolumeQueue::post_check_drains() {
   if (drain_posted_.exchange(true, std::memory_order_acq_rel)) return;
   drain_message_ = {.next = nullptr, .run = &VolumeQueue::run_check_drains, .context = this};
   owner_.post(drain_message_);

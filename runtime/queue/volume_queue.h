@@ -108,6 +108,7 @@ class VolumeQueue final : public Queue {
   bool start_flush(QueueRequest& request);
   void resume_stalled();
   void leave_epoch(u32 slot);
+  void post_check_drains();
 
   // pieces.cpp: pieces back to requests
   Piece* take_piece(QueueRequest& request, Sector sector, u32 sectors);
@@ -116,6 +117,7 @@ class VolumeQueue final : public Queue {
   static void device_done(DeviceOp& op);
   void on_device_done(Piece& piece);
   void on_flush_done(Piece& piece);
+  void await_other_flushes(Piece& piece);
   static void run_on_executor(Message& message);
   static void report_flush(Message& message);
   static void executor_done(Request& request);

@@ -9,8 +9,9 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "core/index/arena.h"
+#include "core/base/crc32c.h"
 #include "runtime/device/errno_status.h"
+#include "runtime/volume/machine_crc32c.h"
 #include "runtime/volume/memory_payload.h"
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -28,6 +29,7 @@ namespace dmr::runtime {
 
 Expected<std::unique_ptr<UserHost>> UserHost::create(std::span<Device* const> devices,
                                                      EventLog& events) {
+  use_crc32c(crc32c_of_this_machine());
   std::unique_ptr<UserHost> host(new UserHost(events));
   auto queue = DeviceQueue::create(devices);
   if (!queue) return std::unexpected(queue.error());
@@ -198,7 +200,7 @@ void* UserHost::allocate(std::size_t bytes, std::size_t alignment) {
 }
 
 void UserHost::release(void* memory, std::size_t bytes) {
-  (void)bytes;
+  if (bytes == kIndexPageBytes && index_pages_.give_back(memory)) return;
   std::free(memory);
 }
 
@@ -211,7 +213,7 @@ void UserHost::request_pages(u32 count) {
 bool UserHost::give_pages() {
   bool given = false;
   while (pages_wanted_ > 0 && page_taker_ != nullptr) {
-    void* page = std::aligned_alloc(kIndexPageBytes, kIndexPageBytes);
+    void* page = index_pages_.take();
     if (page == nullptr) break;
     --pages_wanted_;
     given = true;

@@ -13,6 +13,7 @@
 #include "core/task/executor.h"
 #include "runtime/device/device_queue.h"
 #include "runtime/volume/event_log.h"
+#include "runtime/volume/index_pages.h"
 #include "runtime/volume/queue_shared.h"
 
 namespace dmr::runtime {
@@ -102,6 +103,7 @@ class UserHost final : public Host {
   u64 deadline_ns_ = kNoDeadline;
   PageTaker page_taker_ = nullptr;
   void* page_context_ = nullptr;
+  IndexPages index_pages_;
   u64 pages_wanted_ = 0;  // that could not be allocated yet
 
   Fifo<GraceWork> grace_next_;  // wait for a round that begins after they came
