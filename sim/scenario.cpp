@@ -3,6 +3,7 @@
 #include "sim/scenario.h"
 
 #include <algorithm>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -55,7 +56,9 @@ void Scenario::play(u32 steps) {
     machine_->oracle.fail(Rule::the_right_disks, "a fresh set cannot be made and opened: " + shape);
     return;
   }
-  for (u32 i = 0; i < steps && !broken() && !ended_; ++i) step();
+  watch_metadata_writes();
+  steps_ = steps;
+  for (step_ = 0; step_ < steps && !broken() && !ended_; ++step_) step();
   if (!broken() && !ended_) finish();
 }
 
@@ -66,8 +69,11 @@ void Scenario::step() {
   };
   const Choice choices[] = {
       {profile_.main_fault, &Scenario::break_main},
+      {profile_.aging * step_ / steps_, &Scenario::age},
       {profile_.spare_fault, &Scenario::break_spare},
       {profile_.metadata_fault, &Scenario::break_metadata},
+      {profile_.metadata_write, &Scenario::meddle},
+      {profile_.commit_refused, &Scenario::refuse_commits},
       {profile_.power_cut, &Scenario::pull_plug},
       {profile_.restart, &Scenario::restart},
   };
@@ -156,7 +162,7 @@ void Scenario::pull_plug() {
   machine_->power_cut();
   for (Client& client : clients_) client.busy = false;
   for (Order& order : orders_) order.busy = false;
-  if (dice_.chance(profile_.bit_flip)) flip_bit();
+  damage_at_rest();
   reopen(true);
 }
 
@@ -169,39 +175,74 @@ void Scenario::restart() {
   take_statistics();
   (void)machine_->close();  // its status is that of the last checkpoint: the journal has all
   if (broken()) return;
-  if (dice_.chance(profile_.bit_flip)) flip_bit();
+  damage_at_rest();
   reopen(false);
 }
 
 void Scenario::reopen(bool after_power_cut) {
   Machine& m = *machine_;
+  m.absent = 0;
+  meddling_ = commits_refused_ = false;
   // Power may go again while the volume opens.
   for (u32 cuts = 0; cuts < 3 && dice_.chance(profile_.power_cut * 4); ++cuts) {
     if (!m.open_and_cut(dice_.below(400))) break;
     after_power_cut = true;
-    if (!m.findings().empty()) flipped_ = false;  // noticed, and perhaps mended already
+    must_open_ = false;
   }
   if (broken()) return;
-  const Status status = m.is_open() ? Status::ok : m.open();
+  const bool opened_before = m.is_open();
+  if (opened_before) all_were_here_ = true;
+  const bool damaged = !opened_before && damage_is_there();
+  const Status status = opened_before ? Status::ok : open_without_some();
   if (broken()) return;
-  check_findings(after_power_cut);
+  check_findings(after_power_cut, damaged);
+  const bool must_open = std::exchange(must_open_, false);
+  meddled_ = false;
   if (status != Status::ok) {
-    if (metadata_touched_) {
+    if (metadata_touched_ && !must_open) {
       ended_ = true;
       ++totals_.refused_opens;
       return;
     }
-    m.oracle.fail(
-        Rule::damage_is_noticed,
-        fmt::format("an undamaged set was refused with status {}", static_cast<u32>(status)));
+    m.oracle.fail(Rule::damage_is_noticed,
+                  fmt::format("a set with {} was refused with status {}",
+                              must_open ? "one fault" : "no damage", static_cast<u32>(status)));
     return;
   }
   m.audit();
   if (!broken() && dice_.chance(300)) m.read_back();
 }
 
+// Sometimes a spare is not there: then the set opens only when it is told to. Not when another was
+// away before: the one that is left would be the stale one, and the user has been warned.
+Status Scenario::open_without_some() {
+  Machine& m = *machine_;
+  const bool all_here = std::exchange(all_were_here_, false);
+  if (!all_here || !dice_.chance(profile_.absent)) {
+    const Status status = m.open();
+    all_were_here_ = status == Status::ok;
+    return status;
+  }
+  m.absent = 1U << dice_.range(1, m.disks.size() - 1);
+  ++totals_.absent_members;
+  Status status = m.open();
+  if (broken()) return status;
+  if (status != Status::member_missing) {
+    m.oracle.fail(Rule::the_right_disks,
+                  fmt::format("a set with a member missing was opened with status {}",
+                              static_cast<u32>(status)));
+    return status;
+  }
+  status = m.open(false, true);
+  if (status != Status::member_missing || broken()) return status;
+  m.absent = 0;  // it was the last one that is not retired
+  return m.open();
+}
+
 void Scenario::finish() {
   restart();
+  if (broken() || ended_) return;
+  if (machine_->absent != 0) restart();  // whoever was away comes back
   if (broken() || ended_) return;
   machine_->read_back();
   machine_->audit();
@@ -234,6 +275,7 @@ Report Scenario::report() const {
   t.repaired_opens = machine_->counters().repaired;
   t.sectors_compared = machine_->oracle.sectors_compared();
   t.events = machine_->world.events_run();
+  t.slow_ios = machine_->host.slow_ios();
   for (const auto& disk : machine_->disks) {
     t.media_errors += disk->counters().media_errors;
     t.device_errors += disk->counters().device_errors;

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "sim/machine.h"
+#include "sim/metadata.h"
 #include "sim/run.h"
 
 namespace dmr::sim {
@@ -36,6 +37,7 @@ class Scenario {
   void start_request();
   void give_order(CommandKind kind);
   void break_main();
+  void age();
   void break_spare();
   void break_metadata();
   void add_fault(SimDisk& disk, Sector sector);
@@ -44,9 +46,17 @@ class Scenario {
   void pull_plug();
   void restart();
   void reopen(bool after_power_cut);
-  void flip_bit();
-  [[nodiscard]] u64 newest_sequence() const;
-  void check_findings(bool after_power_cut);
+  // Damage to metadata, and whether it was noticed (damage.cpp).
+  void watch_metadata_writes();
+  [[nodiscard]] MetadataFate fate_of(const DeviceIo& io);
+  [[nodiscard]] Sector astray(Member member, const format::BlockHeader& header);
+  void meddle();
+  void refuse_commits();
+  void damage_at_rest();
+  void flip_bit(const MetadataMap& map, const MetaBlock& block);
+  [[nodiscard]] bool damage_is_there() const;
+  void check_findings(bool after_power_cut, bool damaged);
+  Status open_without_some();
   void take_statistics();
   void finish();
   [[nodiscard]] bool broken() const { return machine_->oracle.broken(); }
@@ -59,7 +69,19 @@ class Scenario {
   std::vector<Order> orders_ = std::vector<Order>(2);
   bool ended_ = false;  // the set was refused for damage that is beyond repair
   bool metadata_touched_ = false;
-  bool flipped_ = false;  // since the last opening
+  bool all_were_here_ = true;    // at the last opening
+  bool must_open_ = false;       // what was damaged is one fault in a whole set
+  bool meddling_ = false;        // the next write of metadata
+  bool meddled_ = false;         // since the last opening
+  bool commits_refused_ = false;
+  struct Damage {
+    Member member;
+    Sector at;
+    Data content;  // that is wrong
+  };
+  std::vector<Damage> damage_;
+  u32 steps_ = 0;
+  u32 step_ = 0;
   Totals totals_;
 };
 
