@@ -4,7 +4,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := build
-.PHONY: build demo test bench clean kernel test-kernel
+.PHONY: build demo test bench soak clean kernel test-kernel
 
 # $(call configure,PRESET,OPTIONS): quiet unless it fails.
 configure = log=$$(cmake --preset $(1) $(2) 2>&1) || { echo "$$log" >&2; exit 1; }
@@ -42,6 +42,21 @@ bench:
 	@$(call configure,release,-DDMR_TESTS=ON -DDMR_BENCH=ON)
 	@$(call compile,release) --target dm-remap bench
 	@bench/run build/release
+
+# An hour of simulated lives on all cores, with new seeds each time: half of it with every kind of
+# trouble in turn, half with the power cut most often. The tables, with the seeds and the commit, are
+# what docs/reliability.md shows of one such hour.
+SOAK_SECONDS ?= 3600
+SOAK_SEED ?= $(shell date +%s)000000
+soak:
+	@scripts/install-packages build
+	@$(configure_program)
+	@$(call compile,release) --target dm-remap
+	@echo "Commit $$(git -c safe.directory='*' describe --always --dirty), $(JOBS) processes"
+	@for profile in "" "--profile power-cuts"; do \
+	  build/release/dm-remap simulate --seconds $$(( ($(SOAK_SECONDS) + 1) / 2 )) \
+	    --seed $(SOAK_SEED) $$profile; \
+	done
 
 # The module, built beside the sources: KDIR=/lib/modules/VERSION/build chooses the kernel.
 KDIR ?= $(lastword $(sort $(wildcard /lib/modules/*/build)))

@@ -46,10 +46,19 @@ std::string Report::text() const {
                      rule_name(violation.rule), violation.text, history);
 }
 
+Report run(const Plan& plan) {
+  Scenario scenario(plan);
+  scenario.play();
+  Report report = scenario.report();
+  if (plan.trace != nullptr && !report.ok()) {
+    fmt::print(plan.trace, "rule {} is broken: {}\n", rule_name(report.violation.rule),
+               report.violation.text);
+  }
+  return report;
+}
+
 Report run(u64 seed, const Profile& profile, u32 steps) {
-  Scenario scenario(seed, profile);
-  scenario.play(steps);
-  return scenario.report();
+  return run(Plan{.seed = seed, .profile = &profile, .steps = steps});
 }
 
 }  // namespace dmr::sim

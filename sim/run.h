@@ -3,12 +3,25 @@
 // watching. The seed decides everything.
 #pragma once
 
+#include <cstdio>
 #include <string>
 
 #include "sim/oracle.h"
 #include "sim/profile.h"
+#include "sim/steps.h"
 
 namespace dmr::sim {
+
+inline constexpr u32 kDefaultSteps = 300;
+
+// Everything that decides a run.
+struct Plan {
+  u64 seed = 0;
+  const Profile* profile = nullptr;
+  u32 steps = kDefaultSteps;
+  const Steps* only = nullptr;  // the steps that are played; null: all
+  std::FILE* trace = nullptr;   // gets the whole history, one line an event
+};
 
 struct Totals {
   u64 runs = 0;
@@ -47,6 +60,7 @@ struct Totals {
 struct Report {
   u64 seed = 0;
   const char* profile = "";
+  u32 last_step = 0;  // that was played, counted from 1
   Violation violation;
   std::string history;  // the last events before it, one line each
   Totals totals;
@@ -56,8 +70,7 @@ struct Report {
   [[nodiscard]] std::string text() const;
 };
 
-inline constexpr u32 kDefaultSteps = 300;
-
+[[nodiscard]] Report run(const Plan& plan);
 [[nodiscard]] Report run(u64 seed, const Profile& profile, u32 steps = kDefaultSteps);
 
 }  // namespace dmr::sim

@@ -35,20 +35,29 @@ Shape Scenario::shape_for(u64 seed, const Profile& profile) {
   return shape;
 }
 
-Scenario::Scenario(u64 seed, const Profile& profile)
-    : seed_(seed),
-      profile_(profile),
-      machine_(std::make_unique<Machine>(seed, shape_for(seed, profile))),
-      dice_(seed ^ 0xC3C3C3C3C3C3C3C3U) {
-  machine_->host.troubles.page_refused_of_1000 = profile.pages_refused;
-  if (profile.pages_refused != 0) machine_->oracle.expect_refusals();
-  if (profile.slow != 0) {
-    machine_->host.troubles.slow_of_1000 = profile.slow;
+Scenario::Scenario(const Plan& plan)
+    : plan_(plan),
+      seed_(plan.seed),
+      profile_(*plan.profile),
+      machine_(std::make_unique<Machine>(seed_, shape_for(seed_, profile_))),
+      dice_(seed_) {
+  machine_->world.trace_to(plan.trace);
+  machine_->host.troubles.page_refused_of_1000 = profile_.pages_refused;
+  if (profile_.pages_refused != 0) machine_->oracle.expect_refusals();
+  if (profile_.slow != 0) {
+    machine_->host.troubles.slow_of_1000 = profile_.slow;
     machine_->host.troubles.slow_ns = 25 * Machine::kSecond_ns;
   }
 }
 
-void Scenario::play(u32 steps) {
+// Each step has dice of its own, so that one that is left out changes no other's choices.
+void Scenario::roll_dice(u32 step) {
+  dice_ = Random(seed_ ^ 0xC3C3C3C3C3C3C3C3U ^ (u64{step} << 40U));
+  machine_->world.set_step(step);
+}
+
+void Scenario::play() {
+  roll_dice(0);
   if (machine_->format() != Status::ok || machine_->open() != Status::ok) {
     std::string shape = fmt::format("main {}, block {}, spares", machine_->shape().main_sectors,
                                     machine_->shape().block_sectors);
@@ -57,9 +66,15 @@ void Scenario::play(u32 steps) {
     return;
   }
   watch_metadata_writes();
-  steps_ = steps;
-  for (step_ = 0; step_ < steps && !broken() && !ended_; ++step_) step();
-  if (!broken() && !ended_) finish();
+  for (u32 i = 1; i <= plan_.steps && !broken() && !ended_; ++i) {
+    if (plan_.only != nullptr && !plan_.only->contains(i)) continue;
+    step_ = i;
+    roll_dice(step_);
+    step();
+  }
+  if (broken() || ended_) return;
+  roll_dice(plan_.steps + 1);
+  finish();
 }
 
 void Scenario::step() {
@@ -69,7 +84,7 @@ void Scenario::step() {
   };
   const Choice choices[] = {
       {profile_.main_fault, &Scenario::break_main},
-      {profile_.aging * step_ / steps_, &Scenario::age},
+      {profile_.aging * step_ / plan_.steps, &Scenario::age},
       {profile_.spare_fault, &Scenario::break_spare},
       {profile_.metadata_fault, &Scenario::break_metadata},
       {profile_.metadata_write, &Scenario::meddle},
@@ -263,6 +278,7 @@ Report Scenario::report() const {
   Report report;
   report.seed = seed_;
   report.profile = profile_.name;
+  report.last_step = step_;
   report.violation = machine_->oracle.violation();
   if (!report.ok()) report.history = machine_->world.history(120);
   Totals& t = report.totals;

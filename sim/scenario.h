@@ -14,9 +14,9 @@ namespace dmr::sim {
 
 class Scenario {
  public:
-  Scenario(u64 seed, const Profile& profile);
+  explicit Scenario(const Plan& plan);
 
-  void play(u32 steps);
+  void play();
   [[nodiscard]] Report report() const;
 
  private:
@@ -32,6 +32,7 @@ class Scenario {
   };
 
   [[nodiscard]] static Shape shape_for(u64 seed, const Profile& profile);
+  void roll_dice(u32 step);
   void step();
   void advance();
   void start_request();
@@ -61,6 +62,7 @@ class Scenario {
   void finish();
   [[nodiscard]] bool broken() const { return machine_->oracle.broken(); }
 
+  const Plan plan_;
   const u64 seed_;
   const Profile& profile_;
   std::unique_ptr<Machine> machine_;
@@ -80,8 +82,7 @@ class Scenario {
     Data content;  // that is wrong
   };
   std::vector<Damage> damage_;
-  u32 steps_ = 0;
-  u32 step_ = 0;
+  u32 step_ = 0;  // that is played, counted from 1
   Totals totals_;
 };
 
