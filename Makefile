@@ -44,8 +44,8 @@ bench:
 	@bench/run build/release
 
 # An hour of simulated lives on all cores, with new seeds each time: half of it with every kind of
-# trouble in turn, half with the power cut most often. The tables, with the seeds and the commit, are
-# what docs/reliability.md shows of one such hour.
+# trouble in turn, half with the power cut most often. The tables, with the seeds and the commit,
+# are what docs/reliability.md shows of one such hour.
 SOAK_SECONDS ?= 3600
 SOAK_SEED ?= $(shell date +%s)000000
 soak:

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// One line a figure.
+// One line for each figure that the runs count.
 #include "sim/figures.h"
 
 namespace dmr::sim {

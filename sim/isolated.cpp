@@ -62,6 +62,10 @@ std::string first_line(std::FILE* words) {
   return text;
 }
 
+void tell_end(const Plan& plan, const Outcome& outcome) {
+  if (plan.trace != nullptr && !outcome.ok()) fmt::print(plan.trace, "{}\n", outcome.summary());
+}
+
 }  // namespace
 
 void tie_to_parent(pid_t parent, u32 limit_s) {
@@ -104,6 +108,7 @@ Outcome run_isolated(const Plan& plan) {
     const std::string said = first_line(words.get());
     outcome.text = fmt::format("signal {} ({}){}{}", WTERMSIG(status), strsignal(WTERMSIG(status)),
                                said.empty() ? "" : "; ", said);
+    tell_end(plan, outcome);
     return outcome;
   }
   if (!verdict->complete) {
@@ -117,6 +122,7 @@ Outcome run_isolated(const Plan& plan) {
   outcome.text = verdict->text;
   outcome.last_step = verdict->last_step;
   outcome.totals = verdict->totals;
+  tell_end(plan, outcome);
   return outcome;
 }
 

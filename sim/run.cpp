@@ -49,12 +49,7 @@ std::string Report::text() const {
 Report run(const Plan& plan) {
   Scenario scenario(plan);
   scenario.play();
-  Report report = scenario.report();
-  if (plan.trace != nullptr && !report.ok()) {
-    fmt::print(plan.trace, "rule {} is broken: {}\n", rule_name(report.violation.rule),
-               report.violation.text);
-  }
-  return report;
+  return scenario.report();
 }
 
 Report run(u64 seed, const Profile& profile, u32 steps) {

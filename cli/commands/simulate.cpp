@@ -188,10 +188,21 @@ std::vector<std::string> profile_names() {
   return names;
 }
 
+std::string explanation_with_profiles() {
+  std::string text = fmt::format("{}\n\nThe kinds of trouble for --profile:", kText.explanation);
+  for (const sim::Profile& profile : sim::profiles()) {
+    text += fmt::format("\n  {:<16} {}", profile.name, profile.about);
+  }
+  return text;
+}
+
 }  // namespace
 
 void add_simulate(CommandLine& line) {
-  Command& command = line.add(kText);
+  const std::string explanation = explanation_with_profiles();
+  CommandText text = kText;
+  text.explanation = explanation.c_str();
+  Command& command = line.add(text);
   const auto options = std::make_shared<Options>();
   command.add_option("--seed", options->seed, "The (first) seed; alone it means this one run")
       ->type_name("N");

@@ -86,7 +86,8 @@ class Simulate(CliTest):
             except OSError:
                 pass  # how Linux says that the other end is closed
             self.assertEqual(process.wait(timeout=60), OK)
-        self.assertRegex(shown, rb"\[#+\.*\] +\d+ %  [\d,]+ runs?, [\d,]+ runs/s, [\d,]+ power cuts?")
+        self.assertRegex(shown, rb"\[#+\.*\] +\d+ %  [\d,]+ runs?, [\d,]+ runs/s, "
+                                rb"[\d,]+ power cuts?")
 
     def test_wrong_usage(self):
         for arguments, words in (
