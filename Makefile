@@ -4,7 +4,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := build
-.PHONY: build demo test bench soak clean kernel test-kernel
+.PHONY: build demo test bench clean kernel test-kernel
 
 # $(call configure,PRESET,OPTIONS): quiet unless it fails.
 configure = log=$$(cmake --preset $(1) $(2) 2>&1) || { echo "$$log" >&2; exit 1; }
@@ -37,17 +37,12 @@ test:
 	@echo 'subdirs(release asan tsan)' >build/CTestTestfile.cmake
 	@ctest --test-dir build --parallel $(JOBS) --timeout 300 --no-tests=error --output-on-failure
 
-bench:
-	@scripts/install-packages bench
-	@$(call configure,release,-DDMR_TESTS=ON -DDMR_BENCH=ON)
-	@$(call compile,release) --target dm-remap bench
-	@bench/run build/release
-
 # An hour of simulated lives on all cores, with new seeds each time: half of it with every kind of
 # trouble in turn, half with the power cut most often. The tables, with the seeds and the commit,
 # are what docs/reliability.md shows of one such hour.
 SOAK_SECONDS ?= 3600
 SOAK_SEED ?= $(shell date +%s)000000
+.PHONY: soak
 soak:
 	@scripts/install-packages build
 	@$(configure_program)
@@ -57,6 +52,12 @@ soak:
 	  build/release/dm-remap simulate --seconds $$(( ($(SOAK_SECONDS) + 1) / 2 )) \
 	    --seed $(SOAK_SEED) $$profile; \
 	done
+
+bench:
+	@scripts/install-packages bench
+	@$(call configure,release,-DDMR_TESTS=ON -DDMR_BENCH=ON)
+	@$(call compile,release) --target dm-remap bench
+	@bench/run build/release
 
 # The module, built beside the sources: KDIR=/lib/modules/VERSION/build chooses the kernel.
 KDIR ?= $(lastword $(sort $(wildcard /lib/modules/*/build)))
