@@ -13,7 +13,7 @@ namespace dmr::sim {
 namespace {
 
 void read_history(std::FILE* trace, Failure& failure) {
-  std::rewind(trace);
+  if (std::fseek(trace, 0, SEEK_SET) != 0) return;
   std::deque<std::string> lines;
   std::array<char, 512> line{};
   while (std::fgets(line.data(), static_cast<int>(line.size()), trace) != nullptr) {

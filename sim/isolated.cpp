@@ -55,7 +55,7 @@ void hand_over(const Report& report, Verdict& verdict) {
 // The first line on the child's stderr: what the assertion was.
 std::string first_line(std::FILE* words) {
   char line[Verdict::kMostText] = {};
-  std::rewind(words);
+  if (std::fseek(words, 0, SEEK_SET) != 0) return "";
   if (std::fgets(line, sizeof(line), words) == nullptr) return "";
   std::string text = line;
   while (!text.empty() && text.back() == '\n') text.pop_back();
