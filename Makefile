@@ -37,6 +37,22 @@ test:
 	@echo 'subdirs(release asan tsan)' >build/CTestTestfile.cmake
 	@ctest --test-dir build --parallel $(JOBS) --timeout 300 --no-tests=error --output-on-failure
 
+# An hour of simulated lives on all cores, with new seeds each time: half of it with every kind of
+# trouble in turn, half with the power cut most often. The tables, with the seeds and the commit,
+# are what docs/reliability.md shows of one such hour.
+SOAK_SECONDS ?= 3600
+SOAK_SEED ?= $(shell date +%s)000000
+.PHONY: soak
+soak:
+	@scripts/install-packages build
+	@$(configure_program)
+	@$(call compile,release) --target dm-remap
+	@echo "Commit $$(git -c safe.directory='*' describe --always --dirty), $(JOBS) processes"
+	@for profile in "" "--profile power-cuts"; do \
+	  build/release/dm-remap simulate --seconds $$(( ($(SOAK_SECONDS) + 1) / 2 )) \
+	    --seed $(SOAK_SEED) $$profile; \
+	done
+
 bench:
 	@scripts/install-packages bench
 	@$(call configure,release,-DDMR_TESTS=ON -DDMR_BENCH=ON)

@@ -24,6 +24,7 @@ int main(int argc, char** argv) {
     dmr::cli::add_export(line);
     dmr::cli::add_check(line);
     dmr::cli::add_dump(line);
+    dmr::cli::add_simulate(line);
     dmr::cli::add_completion(line);
     return line.run(argc, argv);
   } catch (const std::exception& error) {

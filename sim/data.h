@@ -52,4 +52,11 @@ inline void unpack(const Data& data, SectorBytes out) {
   return data;
 }
 
+[[nodiscard]] inline Data with_bit_flipped(const Data& data, u32 bit) {
+  std::array<std::byte, kSectorBytes> bytes;
+  unpack(data, bytes);
+  bytes[bit / 8] ^= static_cast<std::byte>(1U << (bit % 8));
+  return pack(bytes);
+}
+
 }  // namespace dmr::sim

@@ -214,6 +214,30 @@ void SimDisk::heal(Sector sector) {
   --fault_count_;
 }
 
+std::vector<Data> SimDisk::candidates(Sector sector) const {
+  const Cell& cell = cells_[sector.value];
+  std::vector<Data> all = {cell.durable};
+  for (const CachedWrite& write : cell.cached) all.push_back(write.data);
+  return all;
+}
+
+SimDisk::Image SimDisk::save() const {
+  Image image;
+  image.cells.reserve(cells_.size());
+  for (const Cell& cell : cells_) image.cells.push_back(cell.durable);
+  return image;
+}
+
+void SimDisk::restore(const Image& image) {
+  DMR_ASSERT(image.cells.size() == cells_.size());
+  for (std::size_t i = 0; i < cells_.size(); ++i) {
+    cells_[i].durable = image.cells[i];
+    cells_[i].cached.clear();
+    cells_[i].listed = false;
+  }
+  dirty_.clear();
+}
+
 const Data& SimDisk::newest(Sector sector) const {
   const Cell& cell = cells_[sector.value];
   return cell.cached.empty() ? cell.durable : cell.cached.back().data;
@@ -226,10 +250,8 @@ void SimDisk::overwrite(Sector sector, Data data) {
 }
 
 void SimDisk::flip_bit(Sector sector, u32 bit) {
-  std::array<std::byte, kSectorBytes> bytes;
-  unpack(durable(sector), bytes);
-  bytes[bit / 8] ^= static_cast<std::byte>(1U << (bit % 8));
-  cells_[sector.value].durable = pack(bytes);
+  Cell& cell = cells_[sector.value];
+  cell.durable = with_bit_flipped(cell.durable, bit);
 }
 
 }  // namespace dmr::sim

@@ -104,6 +104,14 @@ class SimDisk {
   [[nodiscard]] const Data& newest(Sector sector) const;
   [[nodiscard]] const Data& durable(Sector sector) const { return cells_[sector.value].durable; }
   void overwrite(Sector sector, Data data);
+  // What is durable, to go back to it. The caches must be empty or are dropped.
+  struct Image {
+    std::vector<Data> cells;
+  };
+  [[nodiscard]] Image save() const;
+  void restore(const Image& image);
+  // What a power cut may leave of a sector: the durable content, then each cached write.
+  [[nodiscard]] std::vector<Data> candidates(Sector sector) const;
   // Flips one bit of the durable content.
   void flip_bit(Sector sector, u32 bit);
 

@@ -3,7 +3,10 @@
 #include "sim/host.h"
 
 #include <algorithm>
+#include <cstring>
 #include <utility>
+
+#include "core/format/format.h"
 
 namespace dmr::sim {
 
@@ -14,7 +17,10 @@ SimHost::~SimHost() { free_all(); }
 
 u64 SimHost::delay() {
   Random& random = world_.random();
-  if (random.chance(troubles.slow_of_1000)) return random.range(1, troubles.slow_ns);
+  if (random.chance(troubles.slow_of_1000)) {
+    ++slow_ios_;
+    return random.range(1, troubles.slow_ns);
+  }
   if (random.chance(20)) return random.range(1, 20'000'000);
   return random.range(1, 100'000);
 }
@@ -35,7 +41,7 @@ void SimHost::start(DeviceIo& io, Lane lane) {
              (io.sectors > 0 && io.sector.value + io.sectors <= disks_[io.member]->sectors()));
   const u64 id = ++ios_;
   running_.push_back(Running{
-      .io = &io, .id = id, .sent = world_.stamp(), .sent_ns = world_.now_ns(), .applied = false});
+      .io = &io, .id = id, .sent = world_.stamp(), .sent_ns = world_.now_ns(), .applied = false, .place = io.sector});
   const u64 effect = delay();
   world_.after(effect, lane, [this, id] { apply(id); });
   world_.after(effect + 1 + (delay() / 4), lane, [this, id, lane] { complete(id, lane); });
@@ -49,39 +55,85 @@ SimHost::Running* SimHost::find(u64 id) {
   return nullptr;
 }
 
-IoStatus SimHost::on_disk(DeviceIo& io, u64 id, u64 sent) {
-  SimDisk& disk = *disks_[io.member];
-  const bool fails = troubles.io_fails_at != 0 && id >= troubles.io_fails_at &&
-                     id - troubles.io_fails_at < troubles.io_fails_count;
-  if (fails) disk.fail_next(troubles.io_status);
-  const auto write_data = [&io](u32 i) {
-    std::array<std::byte, kSectorBytes> bytes{};
-    if (io.op == IoOp::write && io.buffer != nullptr) {
-      std::memcpy(bytes.data(), io.buffer + std::size_t{i} * kSectorBytes, kSectorBytes);
-    } else if (io.op == IoOp::write && io.payload != nullptr) {
-      io.payload->copy_out(io.payload_offset + u64{i} * kSectorBytes, bytes);
+Data sector_of(const DeviceIo& io, u32 i) {
+  std::array<std::byte, kSectorBytes> bytes{};
+  if (io.op == IoOp::write && io.buffer != nullptr) {
+    std::memcpy(bytes.data(), io.buffer + std::size_t{i} * kSectorBytes, kSectorBytes);
+  } else if (io.op == IoOp::write && io.payload != nullptr) {
+    io.payload->copy_out(io.payload_offset + u64{i} * kSectorBytes, bytes);
+  }
+  return pack(bytes);
+}
+
+namespace {
+
+bool is_metadata(const DeviceIo& io) {
+  return io.op == IoOp::write && io.buffer != nullptr && io.member != kMain &&
+         std::memcmp(io.buffer, format::kMagic, sizeof(format::kMagic)) == 0;
+}
+
+}  // namespace
+
+IoStatus SimHost::write_to_disk(Running& running, SimDisk& disk) {
+  const DeviceIo& io = *running.io;
+  MetadataFate fate;
+  if (on_metadata_write && is_metadata(io)) fate = on_metadata_write(io);
+  const auto data = [&io, &fate](u32 i) {
+    Data sector = sector_of(io, i);
+    if (fate.kind != MetadataFate::Kind::corrupt || fate.bit / (kSectorBytes * 8) != i) {
+      return sector;
     }
-    return pack(bytes);
+    return with_bit_flipped(sector, fate.bit % (kSectorBytes * 8));
   };
+  switch (fate.kind) {
+    case MetadataFate::Kind::as_asked:
+    case MetadataFate::Kind::corrupt:
+      break;
+    case MetadataFate::Kind::lost:
+      return IoStatus::ok;
+    case MetadataFate::Kind::misdirected:
+      running.place = fate.to;
+      break;
+    case MetadataFate::Kind::refused:
+      disk.fail_next(fate.status);
+      break;
+    case MetadataFate::Kind::refused_after: {
+      disk.fail_next(fate.status);
+      const IoStatus status = disk.write(running.id, io.sector, io.sectors, data);
+      const u64 id = ++ios_;
+      disk.write_at_power_cut(id, io.sector, io.sectors, data);
+      disk.write_completed(id, io.sector, io.sectors, true);
+      return status;
+    }
+  }
+  return disk.write(running.id, running.place, io.sectors, data);
+}
+
+IoStatus SimHost::on_disk(Running& running) {
+  DeviceIo& io = *running.io;
+  SimDisk& disk = *disks_[io.member];
+  const bool fails = troubles.io_fails_at != 0 && running.id >= troubles.io_fails_at &&
+                     running.id - troubles.io_fails_at < troubles.io_fails_count;
+  if (fails) disk.fail_next(troubles.io_status);
   const auto read_data = [&io](u32 i, const Data& data) {
+    if (io.buffer != nullptr) {
+      unpack(data, SectorBytes(io.buffer + std::size_t{i} * kSectorBytes, kSectorBytes));
+      return;
+    }
     std::array<std::byte, kSectorBytes> bytes;
     unpack(data, bytes);
-    if (io.buffer != nullptr) {
-      std::memcpy(io.buffer + std::size_t{i} * kSectorBytes, bytes.data(), kSectorBytes);
-    } else {
-      io.payload->copy_in(io.payload_offset + u64{i} * kSectorBytes, bytes);
-    }
+    io.payload->copy_in(io.payload_offset + u64{i} * kSectorBytes, bytes);
   };
   switch (io.op) {
     case IoOp::read:
       return disk.read(io.sector, io.sectors, read_data);
     case IoOp::write:
     case IoOp::write_zeroes:
-      return disk.write(id, io.sector, io.sectors, write_data);
+      return write_to_disk(running, disk);
     case IoOp::flush:
-      return disk.flush(sent);
+      return disk.flush(running.sent);
     case IoOp::discard:
-      return disk.discard(id, io.sector, io.sectors);
+      return disk.discard(running.id, io.sector, io.sectors);
   }
   return IoStatus::unsupported;
 }
@@ -94,9 +146,9 @@ void SimHost::apply(u64 id) {
   act(*running);
 }
 
-void SimHost::act(const Running& running) {
+void SimHost::act(Running& running) {
   DeviceIo& io = *running.io;
-  io.status = on_disk(io, running.id, running.sent);
+  io.status = on_disk(running);
   world_.note(io.op == IoOp::read    ? "disk {}: read {}+{}, status {}"
               : io.op == IoOp::flush ? "disk {}: flush {}+{}, status {}"
               : io.fua               ? "disk {}: write {}+{} fua, status {}"
@@ -105,7 +157,7 @@ void SimHost::act(const Running& running) {
 }
 
 void SimHost::complete(u64 id, Lane lane) {
-  const Running running = *find(id);
+  Running running = *find(id);
   std::erase_if(running_, [id](const Running& r) { return r.id == id; });
   DMR_ASSERT(running.applied);
   DeviceIo& io = *running.io;
@@ -113,7 +165,7 @@ void SimHost::complete(u64 id, Lane lane) {
   if (io.op != IoOp::read && io.op != IoOp::flush) {
     // Of a failed write nothing is promised, so a flush need not take it along.
     if (io.status == IoStatus::ok) {
-      disks_[io.member]->write_completed(id, io.sector, io.sectors, io.fua);
+      disks_[io.member]->write_completed(id, running.place, io.sectors, io.fua);
     }
   }
   if (io.status != IoStatus::ok && on_failure) on_failure(io);
@@ -145,7 +197,9 @@ void SimHost::wake_at(u64 deadline_ns) {
   const u64 at = std::max(deadline_ns, world_.now_ns() + 1);
   if (wake_ns_ <= at) return;
   wake_ns_ = at;
-  world_.after(at - world_.now_ns(), Lane::rest, [this, at] {
+  ++timers_;
+  const u64 late_ns = timers_ == troubles.timer_late_at ? kTimerLate_ns : 0;
+  world_.after(at - world_.now_ns() + late_ns, Lane::rest, [this, at] {
     if (wake_ns_ != at || engine_ == nullptr) return;
     wake_ns_ = ~u64{0};
     engine_->on_timer();

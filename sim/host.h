@@ -24,15 +24,36 @@ class Engine {
   ~Engine() = default;
 };
 
+// What becomes of one write of metadata.
+struct MetadataFate {
+  enum class Kind : u8 {
+    as_asked,
+    lost,           // reported as done, never done: what was there before stays
+    corrupt,        // one bit of it is wrong
+    misdirected,    // done at another place
+    refused,        // fails, and parts of it may be there
+    refused_after,  // reported as failed, and durable all the same
+  };
+  Kind kind = Kind::as_asked;
+  u32 bit = 0;  // corrupt: which
+  Sector to;    // misdirected: where
+  IoStatus status = IoStatus::transport;
+};
+
 struct HostTroubles {
   u32 slow_of_1000 = 0;          // I/Os that take seconds instead of microseconds
   u64 slow_ns = 0;               // at most
   u32 page_refused_of_1000 = 0;  // index pages that never come
   u64 memory_fails_at = 0;       // the n-th allocation finds no memory; 0: none
+  u64 page_fails_at = 0;         // the n-th index page never comes; 0: none
+  u64 timer_late_at = 0;         // the n-th timer goes off a minute late; 0: none
   u64 io_fails_at = 0;           // the n-th I/O fails with this status; 0: none
   u64 io_fails_count = 1;        // ... and so many in all, in the order of their sending
   IoStatus io_status = IoStatus::transport;
 };
+
+// Sector `i` of what a write carries.
+[[nodiscard]] Data sector_of(const DeviceIo& io, u32 i);
 
 class SimHost final : public Host {
  public:
@@ -75,22 +96,28 @@ class SimHost final : public Host {
   // An I/O of the hot path: completes in its lane, not on the executor.
   void start(DeviceIo& io, Lane lane);
 
-  // Everything that was under way is gone, as is the engine's memory; the disks keep what
-  // `choose` picks of their unflushed sectors, or a random subset.
-  void power_cut(const Chooser* choose = nullptr);
+  // Everything that was under way is gone, as is the engine's memory. Writes under way become
+  // cached ones: what of the caches survives is for the disks' own power_cut() to say.
+  void power_off();
 
   HostTroubles troubles;
   std::function<void(const Event&)> on_event;
   std::function<void(const DeviceIo&)> on_failure;  // each I/O that failed, before its `done`
-  bool pages_at_once = false;                       // while a volume opens
+  // Asked about each write of metadata before it is done.
+  std::function<MetadataFate(const DeviceIo&)> on_metadata_write;
+  bool pages_at_once = false;  // while a volume opens
   [[nodiscard]] u64 ios() const { return ios_; }
   [[nodiscard]] u64 allocations() const { return allocations_; }
   [[nodiscard]] u64 memory_held() const { return memory_.size(); }
+  [[nodiscard]] u64 pages() const { return pages_; }
+  [[nodiscard]] u64 timers() const { return timers_; }
+  [[nodiscard]] u64 slow_ios() const { return slow_ios_; }
   [[nodiscard]] u64 pages_refused() const { return pages_refused_; }
   [[nodiscard]] u64 events_of(EventKind kind) const { return events_[static_cast<u32>(kind)]; }
   [[nodiscard]] std::size_t in_flight() const { return running_.size(); }
 
  private:
+  static constexpr u64 kTimerLate_ns = 60'000'000'000;
   static constexpr u32 kSlots = 64;
   static constexpr u32 kEventKinds = static_cast<u32>(EventKind::pool_exhausted) + 1;
   struct Running {
@@ -99,6 +126,7 @@ class SimHost final : public Host {
     u64 sent = 0;
     u64 sent_ns = 0;
     bool applied = false;
+    Sector place;  // where a write has gone
   };
   struct Grace {
     GraceWork* work = nullptr;
@@ -106,10 +134,11 @@ class SimHost final : public Host {
   };
 
   void apply(u64 id);
-  void act(const Running& running);
+  void act(Running& running);
   void complete(u64 id, Lane lane);
   [[nodiscard]] Running* find(u64 id);
-  [[nodiscard]] IoStatus on_disk(DeviceIo& io, u64 id, u64 sent);
+  [[nodiscard]] IoStatus on_disk(Running& running);
+  [[nodiscard]] IoStatus write_to_disk(Running& running, SimDisk& disk);
   [[nodiscard]] u64 delay();
   void end_grace(Grace& grace);
   void free_all();
@@ -130,7 +159,10 @@ class SimHost final : public Host {
   i64 in_flight_[kSlots] = {};
   std::unordered_map<void*, std::size_t> memory_;
   u64 allocations_ = 0;
+  u64 pages_ = 0;
   u64 pages_refused_ = 0;
+  u64 timers_ = 0;
+  u64 slow_ios_ = 0;
   u64 events_[kEventKinds] = {};
 };
 

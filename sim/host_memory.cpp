@@ -59,6 +59,11 @@ void SimHost::free_all() {
 void SimHost::request_pages(u32 count) {
   world_.preempt();
   for (u32 i = 0; i < count; ++i) {
+    ++pages_;
+    if (pages_ == troubles.page_fails_at) {
+      ++pages_refused_;
+      continue;
+    }
     if (!pages_at_once && world_.random().chance(troubles.page_refused_of_1000)) {
       ++pages_refused_;
       continue;
@@ -95,24 +100,15 @@ void SimHost::event(const Event& event) {
   world_.preempt();
 }
 
-void SimHost::power_cut(const Chooser* choose) {
+void SimHost::power_off() {
   world_.forget_events();
   for (const Running& running : running_) {
-    DeviceIo& io = *running.io;
+    const DeviceIo& io = *running.io;
     if (running.applied || (io.op != IoOp::write && io.op != IoOp::write_zeroes)) continue;
-    const auto write_data = [&io](u32 i) {
-      std::array<std::byte, kSectorBytes> bytes{};
-      if (io.op == IoOp::write && io.buffer != nullptr) {
-        std::memcpy(bytes.data(), io.buffer + std::size_t{i} * kSectorBytes, kSectorBytes);
-      } else if (io.op == IoOp::write && io.payload != nullptr) {
-        io.payload->copy_out(io.payload_offset + u64{i} * kSectorBytes, bytes);
-      }
-      return pack(bytes);
-    };
-    disks_[io.member]->write_at_power_cut(running.id, io.sector, io.sectors, write_data);
+    disks_[io.member]->write_at_power_cut(running.id, io.sector, io.sectors,
+                                          [&io](u32 i) { return sector_of(io, i); });
   }
   running_.clear();
-  for (auto& disk : disks_) disk->power_cut(choose != nullptr ? *choose : disk->random_subset());
   engine_ = nullptr;
   kicked_ = false;
   posted_ = 0;

@@ -129,6 +129,7 @@ void Machine::begin_open(Volume::Open& open, bool read_only, bool allow_degraded
   open_ended_ = false;
   open.load = load_request();
   open.load.allow_degraded = allow_degraded;
+  oracle.set_member_absent(absent != 0);
   open.read_only = read_only;
   open.findings = this;
   open.context = &open_ended_;
@@ -204,10 +205,15 @@ Status Machine::close() {
 }
 
 void Machine::power_cut(const Chooser* choose) {
+  power_off();
+  for (auto& disk : disks) disk->power_cut(choose != nullptr ? *choose : disk->random_subset());
+}
+
+void Machine::power_off() {
   world.note("power cut");
   host.pages_at_once = false;
   ++counters_.power_cuts;
-  host.power_cut(choose);
+  host.power_off();
   queue.forget_all();
   volume_ = nullptr;
   oracle.power_cut();

@@ -53,6 +53,8 @@ class Machine final : private Engine, private FindingSink, private VolumeView {
   void request(UserRequest& request);
   // Pulls the plug. The volume is off afterwards.
   void power_cut(const Chooser* choose = nullptr);
+  // The same, but what of the disks' caches survives is still open.
+  void power_off();
 
   // Steps the world until `done` or the patience ends; false then, and the oracle knows.
   bool run_until(const std::function<bool()>& done, const char* what);

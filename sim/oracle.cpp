@@ -66,6 +66,10 @@ std::string Oracle::describe(Sector sector) const {
 void Oracle::begin(Ticket& ticket) {
   ticket.begun = world_.stamp();
   ticket.begun_ns = world_.now_ns();
+  // Somebody else's write may give the block a new home before this one ends.
+  for (u32 i = 0; member_absent_ && i < ticket.sectors && !ticket.home_gone; ++i) {
+    ticket.home_gone = view_->home_is_gone(ticket.sector + i);
+  }
   if (ticket.op == IoOp::read) active_reads_.insert(ticket.begun);
   if (ticket.op == IoOp::read || ticket.op == IoOp::flush) return;
   ticket.write = ++writes_;
@@ -150,7 +154,7 @@ void Oracle::end_read(const Ticket& ticket, bool ok, Sector bad, const std::vect
 }
 
 bool Oracle::device_trouble_since(u64 stamp) const {
-  if (member_lost_ || refusals_expected_ || last_device_error_ >= stamp) return true;
+  if (refusals_expected_ || last_device_error_ >= stamp) return true;
   if (view_ != nullptr && view_->breaker_open_with_reason()) return true;
   return last_device_error_ != 0 && world_.now_ns() - device_error_ns_ < kTroubleLasts_ns;
 }
@@ -159,7 +163,7 @@ void Oracle::check_read_error(const Ticket& ticket, Sector sector) {
   State& state = states_[sector.value];
   if (state.lost != Lost::no || state.read_failures >= 2) return;
   if (state.excused_until >= ticket.begun || device_trouble_since(ticket.begun)) return;
-  if (view_ != nullptr && view_->home_is_gone(sector)) return;
+  if (ticket.home_gone || (view_ != nullptr && view_->home_is_gone(sector))) return;
   // Nobody waits longer than this for salvage, whatever comes of it.
   if (world_.now_ns() - ticket.begun_ns >= config_.recover_deadline_ns) return;
   fail(Rule::lost_means_lost, "a good sector gave an error; " + describe(sector));
@@ -171,6 +175,7 @@ void Oracle::check_write_error(const Ticket& ticket) {
   const auto since = std::lower_bound(spare_refusals_.begin(), spare_refusals_.end(), ticket.begun);
   if (spare_refusals_.end() - since >= static_cast<i64>(config_.spare_attempts)) return;
   if (view_ != nullptr && !view_->can_redirect()) return;
+  if (ticket.home_gone) return;  // the rest of the block moves along, and must be there
   fail(Rule::writes_survive, fmt::format("a write of {}+{} failed while a spare had room",
                                          ticket.sector.value, ticket.sectors));
 }

@@ -46,6 +46,7 @@ struct Ticket {
   u64 begun = 0;
   u64 write = 0;  // number of a write: with the sector it makes the token
   u64 begun_ns = 0;
+  bool home_gone = false;  // then, of some of it
 };
 
 // What the oracle asks about the volume when an error needs an excuse.
@@ -86,10 +87,12 @@ class Oracle final : public DiskWatcher {
   void spare_exhausted() { last_exhausted_ = world_.stamp(); }
   // The host has too little memory: any slow request may fail.
   void expect_refusals() { refusals_expected_ = true; }
-  void member_lost(Member member);  // gone or damaged for good: errors are allowed from now on
 
   // Commands of the user.
   void mark(Sector begin, u64 count);
+
+  // At each opening: some member of the set is not there.
+  void set_member_absent(bool absent) { member_absent_ = absent && view_ != nullptr; }
 
   void power_cut();
   // With no request under way: does the map agree with what is known of this sector?
@@ -156,7 +159,7 @@ class Oracle final : public DiskWatcher {
   bool flush_error_untold_ = false;  // a member refused a flush, and no user's flush failed since
   bool refusals_expected_ = false;
   u64 last_exhausted_ = 0;
-  bool member_lost_ = false;
+  bool member_absent_ = false;
   std::vector<u64> spare_refusals_;  // stamps of writes that a spare's medium refused
   u64 sectors_compared_ = 0;
   Violation violation_;

@@ -42,11 +42,6 @@ void Oracle::device_error(Member disk, IoOp op, IoStatus status, Sector sector, 
   for (u64 s = sector.value; s < sector.value + sectors; ++s) states_[s].main_failed = true;
 }
 
-void Oracle::member_lost(Member member) {
-  world_.note("disk {} is gone for good", member);
-  member_lost_ = true;
-}
-
 void Oracle::mark(Sector begin, u64 count) {
   for (u64 s = begin.value; s < begin.value + count && s < sectors(); ++s) {
     states_[s].marked = true;

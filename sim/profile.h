@@ -26,10 +26,15 @@ struct Profile {
   // The medium of main, and of the spares' data.
   u32 main_fault = 0;
   u32 spare_fault = 0;
+  u32 aging = 0;       // clusters on main: none at first, at this rate in the end
   u32 cluster = 0;     // chance that a fault is one of a cluster, of 1000
   u32 on_write = 300;  // chance that a fault refuses writes (too), of 1000
   u32 transient = 300;
   u32 metadata_fault = 0;  // bad sectors under the spares' metadata
+  // Writes of metadata that are lost, corrupt or misdirected, at most one each time it is open; and
+  // journal blocks that are refused for a while, whether they are there afterwards or not.
+  u32 metadata_write = 0;
+  u32 commit_refused = 0;
 
   // Devices, cables, time.
   u32 main_ailment = 0;
@@ -45,7 +50,9 @@ struct Profile {
   u32 mark = 0;
   u32 forget = 0;
   u32 checkpoint = 0;
+  u32 absent = 0;     // a spare that is not there at the next opening
   u32 bit_flip = 0;  // of one metadata block, between a power cut or stop and the next opening
+  u32 gap = 0;       // all copies of a journal block that is needed, likewise
 };
 
 [[nodiscard]] std::span<const Profile> profiles();

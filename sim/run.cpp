@@ -20,6 +20,18 @@ void Totals::add(const Totals& other) {
   media_errors += other.media_errors;
   device_errors += other.device_errors;
   bit_flips += other.bit_flips;
+  bad_sectors += other.bad_sectors;
+  transient_sectors += other.transient_sectors;
+  growing_sectors += other.growing_sectors;
+  bad_metadata_sectors += other.bad_metadata_sectors;
+  device_outages += other.device_outages;
+  slow_ios += other.slow_ios;
+  lost_metadata_writes += other.lost_metadata_writes;
+  corrupt_metadata_writes += other.corrupt_metadata_writes;
+  misdirected_metadata_writes += other.misdirected_metadata_writes;
+  refused_journal_writes += other.refused_journal_writes;
+  journal_gaps += other.journal_gaps;
+  absent_members += other.absent_members;
   commits += other.commits;
   checkpoints += other.checkpoints;
   remapped_blocks += other.remapped_blocks;
@@ -34,10 +46,14 @@ std::string Report::text() const {
                      rule_name(violation.rule), violation.text, history);
 }
 
-Report run(u64 seed, const Profile& profile, u32 steps) {
-  Scenario scenario(seed, profile);
-  scenario.play(steps);
+Report run(const Plan& plan) {
+  Scenario scenario(plan);
+  scenario.play();
   return scenario.report();
+}
+
+Report run(u64 seed, const Profile& profile, u32 steps) {
+  return run(Plan{.seed = seed, .profile = &profile, .steps = steps});
 }
 
 }  // namespace dmr::sim

@@ -3,12 +3,25 @@
 // watching. The seed decides everything.
 #pragma once
 
+#include <cstdio>
 #include <string>
 
 #include "sim/oracle.h"
 #include "sim/profile.h"
+#include "sim/steps.h"
 
 namespace dmr::sim {
+
+inline constexpr u32 kDefaultSteps = 300;
+
+// Everything that decides a run.
+struct Plan {
+  u64 seed = 0;
+  const Profile* profile = nullptr;
+  u32 steps = kDefaultSteps;
+  const Steps* only = nullptr;  // the steps that are played; null: all
+  std::FILE* trace = nullptr;   // gets the whole history, one line an event
+};
 
 struct Totals {
   u64 runs = 0;
@@ -22,6 +35,18 @@ struct Totals {
   u64 media_errors = 0;
   u64 device_errors = 0;
   u64 bit_flips = 0;
+  u64 bad_sectors = 0;  // faults put under data, by kind; transient and growing ones among them
+  u64 transient_sectors = 0;
+  u64 growing_sectors = 0;
+  u64 bad_metadata_sectors = 0;
+  u64 device_outages = 0;
+  u64 slow_ios = 0;
+  u64 lost_metadata_writes = 0;
+  u64 corrupt_metadata_writes = 0;
+  u64 misdirected_metadata_writes = 0;
+  u64 refused_journal_writes = 0;
+  u64 journal_gaps = 0;
+  u64 absent_members = 0;
   u64 commits = 0;
   u64 checkpoints = 0;
   u64 remapped_blocks = 0;
@@ -35,6 +60,7 @@ struct Totals {
 struct Report {
   u64 seed = 0;
   const char* profile = "";
+  u32 last_step = 0;  // that was played, counted from 1
   Violation violation;
   std::string history;  // the last events before it, one line each
   Totals totals;
@@ -44,8 +70,7 @@ struct Report {
   [[nodiscard]] std::string text() const;
 };
 
-inline constexpr u32 kDefaultSteps = 300;
-
+[[nodiscard]] Report run(const Plan& plan);
 [[nodiscard]] Report run(u64 seed, const Profile& profile, u32 steps = kDefaultSteps);
 
 }  // namespace dmr::sim

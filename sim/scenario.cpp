@@ -3,6 +3,7 @@
 #include "sim/scenario.h"
 
 #include <algorithm>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -34,20 +35,29 @@ Shape Scenario::shape_for(u64 seed, const Profile& profile) {
   return shape;
 }
 
-Scenario::Scenario(u64 seed, const Profile& profile)
-    : seed_(seed),
-      profile_(profile),
-      machine_(std::make_unique<Machine>(seed, shape_for(seed, profile))),
-      dice_(seed ^ 0xC3C3C3C3C3C3C3C3U) {
-  machine_->host.troubles.page_refused_of_1000 = profile.pages_refused;
-  if (profile.pages_refused != 0) machine_->oracle.expect_refusals();
-  if (profile.slow != 0) {
-    machine_->host.troubles.slow_of_1000 = profile.slow;
+Scenario::Scenario(const Plan& plan)
+    : plan_(plan),
+      seed_(plan.seed),
+      profile_(*plan.profile),
+      machine_(std::make_unique<Machine>(seed_, shape_for(seed_, profile_))),
+      dice_(seed_) {
+  machine_->world.trace_to(plan.trace);
+  machine_->host.troubles.page_refused_of_1000 = profile_.pages_refused;
+  if (profile_.pages_refused != 0) machine_->oracle.expect_refusals();
+  if (profile_.slow != 0) {
+    machine_->host.troubles.slow_of_1000 = profile_.slow;
     machine_->host.troubles.slow_ns = 25 * Machine::kSecond_ns;
   }
 }
 
-void Scenario::play(u32 steps) {
+// Each step has dice of its own, so that one that is left out changes no other's choices.
+void Scenario::roll_dice(u32 step) {
+  dice_ = Random(seed_ ^ 0xC3C3C3C3C3C3C3C3U ^ (u64{step} << 40U));
+  machine_->world.set_step(step);
+}
+
+void Scenario::play() {
+  roll_dice(0);
   if (machine_->format() != Status::ok || machine_->open() != Status::ok) {
     std::string shape = fmt::format("main {}, block {}, spares", machine_->shape().main_sectors,
                                     machine_->shape().block_sectors);
@@ -55,8 +65,16 @@ void Scenario::play(u32 steps) {
     machine_->oracle.fail(Rule::the_right_disks, "a fresh set cannot be made and opened: " + shape);
     return;
   }
-  for (u32 i = 0; i < steps && !broken() && !ended_; ++i) step();
-  if (!broken() && !ended_) finish();
+  watch_metadata_writes();
+  for (u32 i = 1; i <= plan_.steps && !broken() && !ended_; ++i) {
+    if (plan_.only != nullptr && !plan_.only->contains(i)) continue;
+    step_ = i;
+    roll_dice(step_);
+    step();
+  }
+  if (broken() || ended_) return;
+  roll_dice(plan_.steps + 1);
+  finish();
 }
 
 void Scenario::step() {
@@ -66,8 +84,11 @@ void Scenario::step() {
   };
   const Choice choices[] = {
       {profile_.main_fault, &Scenario::break_main},
+      {profile_.aging * step_ / plan_.steps, &Scenario::age},
       {profile_.spare_fault, &Scenario::break_spare},
       {profile_.metadata_fault, &Scenario::break_metadata},
+      {profile_.metadata_write, &Scenario::meddle},
+      {profile_.commit_refused, &Scenario::refuse_commits},
       {profile_.power_cut, &Scenario::pull_plug},
       {profile_.restart, &Scenario::restart},
   };
@@ -156,7 +177,7 @@ void Scenario::pull_plug() {
   machine_->power_cut();
   for (Client& client : clients_) client.busy = false;
   for (Order& order : orders_) order.busy = false;
-  if (dice_.chance(profile_.bit_flip)) flip_bit();
+  damage_at_rest();
   reopen(true);
 }
 
@@ -169,39 +190,74 @@ void Scenario::restart() {
   take_statistics();
   (void)machine_->close();  // its status is that of the last checkpoint: the journal has all
   if (broken()) return;
-  if (dice_.chance(profile_.bit_flip)) flip_bit();
+  damage_at_rest();
   reopen(false);
 }
 
 void Scenario::reopen(bool after_power_cut) {
   Machine& m = *machine_;
+  m.absent = 0;
+  meddling_ = commits_refused_ = false;
   // Power may go again while the volume opens.
   for (u32 cuts = 0; cuts < 3 && dice_.chance(profile_.power_cut * 4); ++cuts) {
     if (!m.open_and_cut(dice_.below(400))) break;
     after_power_cut = true;
-    if (!m.findings().empty()) flipped_ = false;  // noticed, and perhaps mended already
+    must_open_ = false;
   }
   if (broken()) return;
-  const Status status = m.is_open() ? Status::ok : m.open();
+  const bool opened_before = m.is_open();
+  if (opened_before) all_were_here_ = true;
+  const bool damaged = !opened_before && damage_is_there();
+  const Status status = opened_before ? Status::ok : open_without_some();
   if (broken()) return;
-  check_findings(after_power_cut);
+  check_findings(after_power_cut, damaged);
+  const bool must_open = std::exchange(must_open_, false);
+  meddled_ = false;
   if (status != Status::ok) {
-    if (metadata_touched_) {
+    if (metadata_touched_ && !must_open) {
       ended_ = true;
       ++totals_.refused_opens;
       return;
     }
-    m.oracle.fail(
-        Rule::damage_is_noticed,
-        fmt::format("an undamaged set was refused with status {}", static_cast<u32>(status)));
+    m.oracle.fail(Rule::damage_is_noticed,
+                  fmt::format("a set with {} was refused with status {}",
+                              must_open ? "one fault" : "no damage", static_cast<u32>(status)));
     return;
   }
   m.audit();
   if (!broken() && dice_.chance(300)) m.read_back();
 }
 
+// Sometimes a spare is not there: then the set opens only when it is told to. Not when another was
+// away before: the one that is left would be the stale one, and the user has been warned.
+Status Scenario::open_without_some() {
+  Machine& m = *machine_;
+  const bool all_here = std::exchange(all_were_here_, false);
+  if (!all_here || !dice_.chance(profile_.absent)) {
+    const Status status = m.open();
+    all_were_here_ = status == Status::ok;
+    return status;
+  }
+  m.absent = 1U << dice_.range(1, m.disks.size() - 1);
+  ++totals_.absent_members;
+  Status status = m.open();
+  if (broken()) return status;
+  if (status != Status::member_missing) {
+    m.oracle.fail(Rule::the_right_disks,
+                  fmt::format("a set with a member missing was opened with status {}",
+                              static_cast<u32>(status)));
+    return status;
+  }
+  status = m.open(false, true);
+  if (status != Status::member_missing || broken()) return status;
+  m.absent = 0;  // it was the last one that is not retired
+  return m.open();
+}
+
 void Scenario::finish() {
   restart();
+  if (broken() || ended_) return;
+  if (machine_->absent != 0) restart();  // whoever was away comes back
   if (broken() || ended_) return;
   machine_->read_back();
   machine_->audit();
@@ -222,6 +278,7 @@ Report Scenario::report() const {
   Report report;
   report.seed = seed_;
   report.profile = profile_.name;
+  report.last_step = step_;
   report.violation = machine_->oracle.violation();
   if (!report.ok()) report.history = machine_->world.history(120);
   Totals& t = report.totals;
@@ -234,6 +291,7 @@ Report Scenario::report() const {
   t.repaired_opens = machine_->counters().repaired;
   t.sectors_compared = machine_->oracle.sectors_compared();
   t.events = machine_->world.events_run();
+  t.slow_ios = machine_->host.slow_ios();
   for (const auto& disk : machine_->disks) {
     t.media_errors += disk->counters().media_errors;
     t.device_errors += disk->counters().device_errors;

@@ -7,15 +7,16 @@
 #include <vector>
 
 #include "sim/machine.h"
+#include "sim/metadata.h"
 #include "sim/run.h"
 
 namespace dmr::sim {
 
 class Scenario {
  public:
-  Scenario(u64 seed, const Profile& profile);
+  explicit Scenario(const Plan& plan);
 
-  void play(u32 steps);
+  void play();
   [[nodiscard]] Report report() const;
 
  private:
@@ -31,11 +32,13 @@ class Scenario {
   };
 
   [[nodiscard]] static Shape shape_for(u64 seed, const Profile& profile);
+  void roll_dice(u32 step);
   void step();
   void advance();
   void start_request();
   void give_order(CommandKind kind);
   void break_main();
+  void age();
   void break_spare();
   void break_metadata();
   void add_fault(SimDisk& disk, Sector sector);
@@ -44,13 +47,22 @@ class Scenario {
   void pull_plug();
   void restart();
   void reopen(bool after_power_cut);
-  void flip_bit();
-  [[nodiscard]] u64 newest_sequence() const;
-  void check_findings(bool after_power_cut);
+  // Damage to metadata, and whether it was noticed (damage.cpp).
+  void watch_metadata_writes();
+  [[nodiscard]] MetadataFate fate_of(const DeviceIo& io);
+  [[nodiscard]] Sector astray(Member member, const format::BlockHeader& header);
+  void meddle();
+  void refuse_commits();
+  void damage_at_rest();
+  void flip_bit(const MetadataMap& map, const MetaBlock& block);
+  [[nodiscard]] bool damage_is_there() const;
+  void check_findings(bool after_power_cut, bool damaged);
+  Status open_without_some();
   void take_statistics();
   void finish();
   [[nodiscard]] bool broken() const { return machine_->oracle.broken(); }
 
+  const Plan plan_;
   const u64 seed_;
   const Profile& profile_;
   std::unique_ptr<Machine> machine_;
@@ -59,7 +71,18 @@ class Scenario {
   std::vector<Order> orders_ = std::vector<Order>(2);
   bool ended_ = false;  // the set was refused for damage that is beyond repair
   bool metadata_touched_ = false;
-  bool flipped_ = false;  // since the last opening
+  bool all_were_here_ = true;    // at the last opening
+  bool must_open_ = false;       // what was damaged is one fault in a whole set
+  bool meddling_ = false;        // the next write of metadata
+  bool meddled_ = false;         // since the last opening
+  bool commits_refused_ = false;
+  struct Damage {
+    Member member;
+    Sector at;
+    Data content;  // that is wrong
+  };
+  std::vector<Damage> damage_;
+  u32 step_ = 0;  // that is played, counted from 1
   Totals totals_;
 };
 

@@ -56,20 +56,25 @@ void World::forget_events() {
 }
 
 void World::note(const char* text, u64 a, u64 b, u64 c, u64 d) {
-  notes_[note_count_ % kHistory] = Note{now_ns_, text, {a, b, c, d}};
+  Note& note = notes_[note_count_ % kHistory];
+  note = Note{now_ns_, step_, text, {a, b, c, d}};
   ++note_count_;
+  if (trace_ != nullptr) fmt::print(trace_, "{}", line_of(note));
+}
+
+std::string World::line_of(const Note& note) {
+  std::string line =
+      fmt::format("{:>5} {:>13.6f} s  ", note.step, static_cast<double>(note.time_ns) / 1e9);
+  line += fmt::format(fmt::runtime(note.text), note.numbers[0], note.numbers[1], note.numbers[2],
+                      note.numbers[3]);
+  line += '\n';
+  return line;
 }
 
 std::string World::history(u32 lines) const {
   std::string out;
   const u64 count = std::min<u64>({lines, note_count_, kHistory});
-  for (u64 i = note_count_ - count; i < note_count_; ++i) {
-    const Note& note = notes_[i % kHistory];
-    out += fmt::format("{:>8} {:>12.6f} s  ", i, static_cast<double>(note.time_ns) / 1e9);
-    out += fmt::format(fmt::runtime(note.text), note.numbers[0], note.numbers[1], note.numbers[2],
-                       note.numbers[3]);
-    out += '\n';
-  }
+  for (u64 i = note_count_ - count; i < note_count_; ++i) out += line_of(notes_[i % kHistory]);
   return out;
 }
 

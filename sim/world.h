@@ -3,6 +3,7 @@
 // everything: same seed, same world, to the last step.
 #pragma once
 
+#include <cstdio>
 #include <functional>
 #include <string>
 #include <vector>
@@ -43,8 +44,11 @@ class World {
 
   // History. `text` is a literal with up to four {} for the numbers.
   void note(const char* text, u64 a = 0, u64 b = 0, u64 c = 0, u64 d = 0);
-  // The last `lines` of it, one line an event, oldest first.
+  // The last `lines` of it, one line an event, oldest first: step of the scenario, time, what.
   [[nodiscard]] std::string history(u32 lines) const;
+  // From now on each line also goes there, as it happens: it outlives a run that crashes.
+  void trace_to(std::FILE* file) { trace_ = file; }
+  void set_step(u32 step) { step_ = step; }
 
  private:
   struct Event {
@@ -55,6 +59,7 @@ class World {
   };
   struct Note {
     u64 time_ns = 0;
+    u32 step = 0;
     const char* text = nullptr;
     u64 numbers[4] = {};
   };
@@ -62,6 +67,7 @@ class World {
   static constexpr u64 kPreemptWindow_ns = 200'000;
 
   [[nodiscard]] static bool later(const Event& a, const Event& b);
+  [[nodiscard]] static std::string line_of(const Note& note);
   void run_first(std::vector<Event>& queue);
 
   Random random_;
@@ -74,6 +80,8 @@ class World {
   bool preempting_ = false;
   std::vector<Note> notes_ = std::vector<Note>(kHistory);
   u64 note_count_ = 0;
+  u32 step_ = 0;
+  std::FILE* trace_ = nullptr;  // not ours
 };
 
 }  // namespace dmr::sim

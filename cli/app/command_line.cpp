@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cctype>
 #include <cstdio>
+#include <system_error>
 #include <vector>
 
 #include <CLI/CLI.hpp>
@@ -106,7 +107,13 @@ int CommandLine::run(int argc, char** argv) {
     print_error(fmt::format("{}; {}", one_line(error.what()), usage_hint()));
     return number(Exit::usage);
   }
-  Expected<Exit> outcome = run_parsed();
+  Expected<Exit> outcome = Exit::ok;
+  try {
+    outcome = run_parsed();
+  } catch (const std::system_error&) {  // what fmt::print throws when stdout takes no more
+    if (std::ferror(stdout) == 0) throw;
+    outcome = failed("the output could not be written");
+  }
   if (outcome && std::fflush(stdout) != 0) outcome = failed("the output could not be written");
   if (!outcome) {
     print_error(one_line(outcome.error().message));

@@ -8,6 +8,8 @@ namespace dmr::cli {
 namespace {
 
 constexpr std::size_t kColumnWidth = 30;
+// A list of choices that is longer is told in the command's explanation.
+constexpr std::size_t kMostTypeName = 40;
 
 // "--main DEV", or "NAME" for a positional; "..." where several may be given.
 std::string usage_of(const CLI::Option& option) {
@@ -46,7 +48,8 @@ std::string HelpFormatter::make_usage(const CLI::App* app, std::string name) con
 std::string HelpFormatter::make_option_opts(const CLI::Option* option) const {
   std::string text;
   if (option->get_type_size() != 0 && !option->get_type_name().empty()) {
-    text += " " + option->get_type_name();
+    const std::string type = option->get_type_name();
+    text += " " + (type.size() > kMostTypeName ? "CHOICE" : type);
   }
   if (option->get_items_expected_max() > 1) text += "...";
   return text;

@@ -19,6 +19,7 @@ void add_import(CommandLine& line);
 void add_export(CommandLine& line);
 void add_check(CommandLine& line);
 void add_dump(CommandLine& line);
+void add_simulate(CommandLine& line);
 void add_completion(CommandLine& line);
 
 }  // namespace dmr::cli

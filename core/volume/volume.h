@@ -129,6 +129,7 @@ class Volume {
 
   Task<Status> open_task(FrameStack& frames);
   Task<Status> close_task(FrameStack& frames);
+  Task<Status> flush_spares(FrameStack& frames);
   Status open_parts();
   Status adopt(FindingSink* findings);
   Status claim_homes(FindingSink* findings);

@@ -84,5 +84,11 @@ class Json(RunningTest):
             self.compare("events", json.loads(line))
 
 
+    def test_simulate(self):
+        value = self.succeed("simulate", "--runs", 2, "--json").json
+        failure = {key for key in self.documented["simulate"] if key.startswith("failure.")}
+        self.compare("simulate", value, absent=failure)
+
+
 if __name__ == "__main__":
     unittest.main()

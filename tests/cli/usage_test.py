@@ -8,7 +8,7 @@ import unittest
 from harness import PROGRAM, CliTest, OK, USAGE
 
 COMMANDS = ("create", "start", "stop", "list", "status", "map", "events", "mark", "forget",
-            "import", "export", "check", "dump", "completion")
+            "import", "export", "check", "dump", "simulate", "completion")
 
 
 class Usage(CliTest):
