@@ -129,7 +129,7 @@ void Machine::begin_open(Volume::Open& open, bool read_only, bool allow_degraded
   open_ended_ = false;
   open.load = load_request();
   open.load.allow_degraded = allow_degraded;
-  oracle.set_member_absent(absent != 0);
+  oracle.opening(absent != 0);
   open.read_only = read_only;
   open.findings = this;
   open.context = &open_ended_;

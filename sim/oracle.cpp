@@ -161,7 +161,7 @@ bool Oracle::device_trouble_since(u64 stamp) const {
 
 void Oracle::check_read_error(const Ticket& ticket, Sector sector) {
   State& state = states_[sector.value];
-  if (state.lost != Lost::no || state.read_failures >= 2) return;
+  if (state.lost != Lost::no || failed_often(state)) return;
   if (state.excused_until >= ticket.begun || device_trouble_since(ticket.begun)) return;
   if (ticket.home_gone || (view_ != nullptr && view_->home_is_gone(sector))) return;
   // Nobody waits longer than this for salvage, whatever comes of it.
@@ -202,6 +202,7 @@ void Oracle::end_write(const Ticket& ticket, bool ok) {
       if (state.lost != Lost::no || state.read_failures != 0) state.excused_until = now;
       state.lost = Lost::no;
       state.read_failures = 0;
+      state.outage_failures = 0;
     }
     prune(state);
   }
@@ -213,6 +214,11 @@ void Oracle::end_flush(const Ticket& ticket, bool ok) {
       fail(Rule::flush_means_flush, "a flush failed although every member took it");
     }
     flush_error_untold_ = false;
+    untold_since_ns_ = 0;
+    return;
+  }
+  if (untold_since_ns_ != 0 && ticket.begun_ns > untold_since_ns_ + kTellingTakes_ns) {
+    fail(Rule::flush_means_flush, "a member refused a flush, and nobody was told");
     return;
   }
   std::vector<u32> left;

@@ -91,8 +91,11 @@ class Oracle final : public DiskWatcher {
   // Commands of the user.
   void mark(Sector begin, u64 count);
 
-  // At each opening: some member of the set is not there.
-  void set_member_absent(bool absent) { member_absent_ = absent && view_ != nullptr; }
+  // At each opening; `absent`: some member of the set is not there.
+  void opening(bool absent) {
+    member_absent_ = absent && view_ != nullptr;
+    untold_since_ns_ = 0;
+  }
 
   void power_cut();
   // With no request under way: does the map agree with what is known of this sector?
@@ -112,6 +115,9 @@ class Oracle final : public DiskWatcher {
   // An open circuit breaker passes errors on for a while after the device has come back.
   static constexpr u64 kTroubleLasts_ns = 40'000'000'000;
 
+  // From a refused flush to the moment when every flush of the user hears of it.
+  static constexpr u64 kTellingTakes_ns = 100'000'000;
+
   // A write of one sector. It took effect at some moment in [low, high].
   struct Version {
     u64 value = 0;
@@ -130,6 +136,7 @@ class Oracle final : public DiskWatcher {
     std::vector<Version> versions;
     Lost lost = Lost::no;
     u32 read_failures = 0;     // of the medium, since the last write
+    u32 outage_failures = 0;   // of the device, but it did not say so; likewise
     u64 failed_value = 0;      // the data that lay under the last of them
     u64 excused_until = 0;     // stamp: an error of a read that began before is no surprise
     bool main_failed = false;  // its place on main has ever shown an error of the medium
@@ -143,6 +150,10 @@ class Oracle final : public DiskWatcher {
   [[nodiscard]] bool may_return(const State& state, const Version& version, u64 begun) const;
   void settle_order(State& state, Version& version, u64 begun);
   void prune(State& state);
+  // Often enough for anybody to call the sector bad.
+  [[nodiscard]] static bool failed_often(const State& state) {
+    return state.read_failures >= 2 || (state.read_failures == 1 && state.outage_failures > 0);
+  }
   [[nodiscard]] bool device_trouble_since(u64 stamp) const;
   [[nodiscard]] std::string describe(Sector sector) const;
 
@@ -157,6 +168,7 @@ class Oracle final : public DiskWatcher {
   u64 last_device_error_ = 0;
   u64 device_error_ns_ = 0;
   bool flush_error_untold_ = false;  // a member refused a flush, and no user's flush failed since
+  u64 untold_since_ns_ = 0;          // the oldest such refusal; 0: none
   bool refusals_expected_ = false;
   u64 last_exhausted_ = 0;
   bool member_absent_ = false;

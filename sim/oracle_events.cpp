@@ -35,7 +35,17 @@ void Oracle::device_error(Member disk, IoOp op, IoStatus status, Sector sector, 
               static_cast<u64>(status));
   last_device_error_ = world_.stamp();
   device_error_ns_ = world_.now_ns();
-  if (op == IoOp::flush) flush_error_untold_ = true;
+  if (op == IoOp::flush) {
+    flush_error_untold_ = true;
+    if (untold_since_ns_ == 0) untold_since_ns_ = world_.now_ns();
+    flush_floor_ = world_.stamp();  // whoever sent it: the cache may be gone
+  }
+  // Together with one failure of the medium it is as good as two.
+  for (u32 i = 0; status == IoStatus::unspecified && op == IoOp::read && i < sectors; ++i) {
+    const Sector at = sector + i;
+    const Sector whose = disk == kMain || view_ == nullptr ? at : view_->sector_at(disk, at);
+    if (whose.value < this->sectors()) ++states_[whose.value].outage_failures;
+  }
   // Right after a success an unspecified failure of the device cannot be told from a bad place: a
   // write may be redirected because of it. It must not make anything lost, though.
   if (disk != kMain || status != IoStatus::unspecified || op == IoOp::flush) return;
@@ -74,7 +84,7 @@ void Oracle::power_cut() {
 
 void Oracle::audit_sector(Sector sector, bool lost) {
   State& state = states_[sector.value];
-  if (lost && state.lost == Lost::no && state.read_failures < 2) {
+  if (lost && state.lost == Lost::no && !failed_often(state)) {
     fail(last_device_error_ != 0 && state.read_failures == 0 ? Rule::only_medium_errors_remap
                                                              : Rule::lost_means_lost,
          "a good sector became lost; " + describe(sector));

@@ -56,7 +56,7 @@ class Journal {
   // Follows the chain from `from` down to a sequence at or below `down_to`.
   [[nodiscard]] Chain follow(ChainPoint from, u64 down_to);
   // The end of the chain cannot be known: each copy of the block behind `tail` may be there, on a
-  // spare that does not answer now.
+  // spare that does not answer now or in a slot that cannot be read.
   [[nodiscard]] bool tail_is_hidden(u64 tail) const;
   // Tells of bad slots. Silent: where the block behind `tail` goes (a power cut tears it). False
   // when there was something to tell.

@@ -201,12 +201,17 @@ Journal::Chain Journal::follow(ChainPoint from, u64 down_to) {
   return chain;
 }
 
+// A spare that is alone has two copies, each of several has one in its first area.
 bool Journal::tail_is_hidden(u64 tail) const {
+  const bool is_alone = in_table_.size() == 1;
   for (Member m = 1; m < context_.members(); ++m) {
     if (!in_table_.has(m)) continue;
-    if (!is_of_device(slot_of(m, 0, tail + 1).io) && !is_of_device(slot_of(m, 1, tail + 1).io)) {
-      return false;  // it would be here
-    }
+    const Slot& first = slot_of(m, 0, tail + 1);
+    const Slot& second = slot_of(m, 1, tail + 1);
+    const bool is_away = is_of_device(first.io) || is_of_device(second.io);
+    const bool is_lost = first.state == SlotState::unreadable &&
+                         (!is_alone || second.state == SlotState::unreadable);
+    if (!is_away && !is_lost) return false;  // it would be here
   }
   return true;
 }
