@@ -23,6 +23,9 @@ int main(int argc, char** argv) {
     dmr::cli::add_import(line);
     dmr::cli::add_export(line);
     dmr::cli::add_check(line);
+    dmr::cli::add_repair(line);
+    dmr::cli::add_backup(line);
+    dmr::cli::add_restore(line);
     dmr::cli::add_dump(line);
     dmr::cli::add_completion(line);
     return line.run(argc, argv);

@@ -18,6 +18,9 @@ void add_forget(CommandLine& line);
 void add_import(CommandLine& line);
 void add_export(CommandLine& line);
 void add_check(CommandLine& line);
+void add_repair(CommandLine& line);
+void add_backup(CommandLine& line);
+void add_restore(CommandLine& line);
 void add_dump(CommandLine& line);
 void add_completion(CommandLine& line);
 
