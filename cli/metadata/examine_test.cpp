@@ -70,10 +70,10 @@ class OnImages : public ::testing::Test {
     ASSERT_EQ(store->open_memory(), Status::ok);
     MapModel map;
     FindingList findings;
-    ASSERT_EQ(host->run([&](FrameStack& frames) {
-      return store->load(frames, load_request(*set), map, findings);
-    }),
-              Status::ok);
+    const LoadRequest request = load_request(*set);
+    ASSERT_EQ(
+        host->run([&](FrameStack& frames) { return store->load(frames, request, map, findings); }),
+        Status::ok);
     RecordList source(map.records(store->geometry()));
     ASSERT_EQ(host->run([&](FrameStack& frames) { return store->begin_writing(frames, source); }),
               Status::ok);

@@ -83,16 +83,12 @@ class Backup(BackupTest):
 
     def test_a_full_disk_leaves_nothing_behind(self):
         result = subprocess.run(
-            ["bash", "-c", "ulimit -f 4; trap '' XFSZ; exec \"$0\" \"$@\"", self.program(),
+            ["bash", "-c", "ulimit -f 4; trap '' XFSZ; exec \"$0\" \"$@\"", self.program,
              "backup", *self.spares, "--backup-file", self.file],
             capture_output=True, text=True, env=self.environment, check=False)
         self.assertEqual(result.returncode, FAILED, result.stderr)
         self.assertIn("cannot be written", result.stderr)
         self.assertFalse([name for name in os.listdir(self.folder) if "dmr" in name])
-
-    @staticmethod
-    def program():
-        return os.environ["DMR_PROGRAM"]
 
 
 class Restore(BackupTest):
