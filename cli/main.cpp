@@ -30,7 +30,10 @@ int main(int argc, char** argv) {
     dmr::cli::add_completion(line);
     return line.run(argc, argv);
   } catch (const std::exception& error) {
-    fmt::print(stderr, "dm-remap: {}\n", error.what());
+    // Printing more than the buffer holds throws; less is noticed when the program ends.
+    const bool is_output = std::ferror(stdout) != 0;
+    fmt::print(stderr, "dm-remap: {}\n",
+               is_output ? "the output could not be written" : error.what());
     return static_cast<int>(dmr::cli::Exit::failed);
   }
 }
