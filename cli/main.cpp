@@ -23,12 +23,18 @@ int main(int argc, char** argv) {
     dmr::cli::add_import(line);
     dmr::cli::add_export(line);
     dmr::cli::add_check(line);
+    dmr::cli::add_repair(line);
+    dmr::cli::add_backup(line);
+    dmr::cli::add_restore(line);
     dmr::cli::add_dump(line);
     dmr::cli::add_simulate(line);
     dmr::cli::add_completion(line);
     return line.run(argc, argv);
   } catch (const std::exception& error) {
-    fmt::print(stderr, "dm-remap: {}\n", error.what());
+    // Printing more than the buffer holds throws; less is noticed when the program ends.
+    const bool is_output = std::ferror(stdout) != 0;
+    fmt::print(stderr, "dm-remap: {}\n",
+               is_output ? "the output could not be written" : error.what());
     return static_cast<int>(dmr::cli::Exit::failed);
   }
 }

@@ -216,9 +216,16 @@ Expected<format::Superblock> write_metadata(const Options& options, const Member
       static_cast<u64>(std::chrono::duration_cast<std::chrono::seconds>(now).count());
   request.name = options.name.c_str();
   const std::vector<runtime::Device*> devices = members.all();
-  for (std::size_t i = 0; i < devices.size(); ++i) request.device[i] = member_device(*devices[i]);
+  for (std::size_t i = 0; i < devices.size(); ++i)
+    request.device[i] = member_device(DeviceDisk(*devices[i]));
 
-  auto host = std::make_unique<OfflineHost>(devices);
+  std::vector<DeviceDisk> disks;
+  disks.reserve(devices.size());
+  std::vector<const OfflineDisk*> members_on;
+  for (const runtime::Device* device : devices) {
+    members_on.push_back(&disks.emplace_back(*device));
+  }
+  auto host = std::make_unique<OfflineHost>(members_on);
   auto store = std::make_unique<MetadataStore>(*host, host->executor());
   Status status = store->open_memory();
   if (status == Status::ok) {

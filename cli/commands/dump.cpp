@@ -2,6 +2,7 @@
 // `dm-remap dump`: all metadata of one spare, as it lies there.
 #include <memory>
 #include <string>
+#include <vector>
 
 #include <fmt/format.h>
 
@@ -9,6 +10,7 @@
 #include "cli/commands/commands.h"
 #include "cli/device/member.h"
 #include "cli/metadata/describe.h"
+#include "cli/metadata/salvage.h"
 #include "cli/metadata/survey.h"
 #include "cli/metadata/walk.h"
 
@@ -22,13 +24,19 @@ constexpr CommandText kText{
     .explanation =
         "Prints the superblock copies, the journal and the checkpoints of one spare, each block\n"
         "with the verdict on it. Reads only, and judges no more than single blocks: `check` says\n"
-        "whether the whole makes sense. On a running volume the picture may be blurred.",
+        "whether the whole makes sense. On a running volume the picture may be blurred.\n"
+        "With --records: the map as far as it can be read from all the spares that are given, in\n"
+        "whatever state they are. For a volume that neither `repair` nor a backup can save: it "
+        "says\n"
+        "which blocks of main live where on a spare, and what is missing in that list.",
     .examples =
         "  dm-remap dump /dev/sdc1\n"
+        "  dm-remap dump --records /dev/sdc1 /dev/sdd1 > map.txt\n"
         "  dm-remap dump --json /dev/sdc1 | jq '.checkpoints[].records'"};
 
 struct Options {
-  std::string device;
+  std::vector<std::string> devices;
+  bool records = false;
   bool json = false;
 };
 
@@ -41,19 +49,20 @@ std::string lost_text(const Json& lost) {
   return fmt::format(", lost sectors {}", sectors);
 }
 
-void print_records(const Json& records) {
+void print_records(const Json& records, const char* indent = "      ") {
   for (const Json& record : records) {
     const u64 blocks = record["blocks"];
+    fmt::print("{}", indent);
     if (record["type"] == "bad_spare") {
-      fmt::print("      bad spare block {}+{} of member {}\n", record["spare_block"].get<u64>(),
-                 blocks, record["member"].get<u32>());
+      fmt::print("bad spare block {}+{} of member {}\n", record["spare_block"].get<u64>(), blocks,
+                 record["member"].get<u32>());
       continue;
     }
     const std::string home = record["spare_block"].is_null()
                                  ? "main"
                                  : fmt::format("member {} block {}", record["member"].get<u32>(),
                                                record["spare_block"].get<u64>());
-    fmt::print("      block {}+{} -> {}{}\n", record["block"].get<u64>(), blocks, home,
+    fmt::print("block {}+{} -> {}{}\n", record["block"].get<u64>(), blocks, home,
                lost_text(record["lost"]));
   }
 }
@@ -129,12 +138,64 @@ void print_checkpoints(const Json& checkpoints) {
   }
 }
 
+constexpr runtime::DeviceOptions kLook{.read_only = true,
+                                       .exclusive = false,
+                                       .allow_buffered = true,
+                                       .odd_size = runtime::OddSize::cut_down};
+
+void print_salvage(const Salvage& found, const Json& records) {
+  fmt::print("# the map as far as it can be read: {}\n",
+             counted(found.records.size(), "record", "records"));
+  if (!found.is_layout_known) {
+    fmt::print("# no superblock is left: looked at the customary places\n");
+  }
+  fmt::print("# {} could not be read or are damaged\n",
+             counted(found.bad_blocks, "block of metadata", "blocks of metadata"));
+  if (found.missing_checkpoint_blocks > 0) {
+    fmt::print("# {} of the newest checkpoint missing\n",
+               counted(found.missing_checkpoint_blocks, "block is", "blocks are"));
+  }
+  for (const auto& [first, last] : found.gaps) {
+    fmt::print("# journal blocks {} to {} are missing: blocks changed there may live elsewhere\n",
+               first, last);
+  }
+  print_records(records, "");
+}
+
+Expected<Exit> dump_records(const Options& options) {
+  std::vector<DevicePtr> devices;
+  std::vector<DeviceDisk> disks;
+  disks.reserve(options.devices.size());
+  std::vector<const OfflineDisk*> all;
+  for (const std::string& spec : options.devices) {
+    auto device = open_member("device", spec, kLook);
+    if (!device) return std::unexpected(device.error());
+    all.push_back(&disks.emplace_back(**device));
+    devices.push_back(std::move(*device));
+  }
+  const auto found = salvage(all);
+  if (!found) return std::unexpected(found.error());
+  Json records = Json::array();
+  for (const format::Record& record : found->records) records.push_back(json_of(record));
+  if (!options.json) {
+    print_salvage(*found, records);
+    return Exit::ok;
+  }
+  Json gaps = Json::array();
+  for (const auto& [first, last] : found->gaps) gaps.push_back({{"first", first}, {"last", last}});
+  print_json({{"layout_known", found->is_layout_known},
+              {"newest_sequence", found->newest_sequence},
+              {"gaps", gaps},
+              {"missing_checkpoint_blocks", found->missing_checkpoint_blocks},
+              {"bad_blocks", found->bad_blocks},
+              {"records", records}});
+  return Exit::ok;
+}
+
 Expected<Exit> dump(const Options& options) {
-  const auto device = open_member("device", options.device,
-                                  {.read_only = true,
-                                   .exclusive = false,
-                                   .allow_buffered = true,
-                                   .odd_size = runtime::OddSize::cut_down});
+  if (options.records) return dump_records(options);
+  if (options.devices.size() != 1) return misused("one device, or --records with several");
+  const auto device = open_member("device", options.devices.front(), kLook);
   if (!device) return std::unexpected(device.error());
   const Survey found = survey(**device);
   if (!found.ours()) {
@@ -150,9 +211,10 @@ Expected<Exit> dump(const Options& options) {
     json["superblocks"].push_back(json_of(found.copy[i], i));
   }
   if (const format::Superblock* superblock = found.newest()) {
-    walk_journal(**device, *superblock,
+    const DeviceDisk disk(**device);
+    walk_journal(disk, *superblock,
                  [&](const MetaView& seen) { json["journal"].push_back(json_of(seen)); });
-    walk_checkpoints(**device, *superblock,
+    walk_checkpoints(disk, *superblock,
                      [&](const MetaView& seen) { json["checkpoints"].push_back(json_of(seen)); });
   }
   if (options.json) {
@@ -183,7 +245,11 @@ Expected<Exit> dump(const Options& options) {
 void add_dump(CommandLine& line) {
   Command& command = line.add(kText);
   const auto options = std::make_shared<Options>();
-  command.add_option("DEV", options->device, "A spare")->required()->type_name("");
+  command.add_option("DEV", options->devices, "A spare; with --records all of the volume")
+      ->required()
+      ->type_name("");
+  command.add_flag("--records", options->records,
+                   "The map as far as any intact block tells it, for saving data by hand");
   add_json(command, options->json);
   line.on_run(command, [options] { return dump(*options); });
 }

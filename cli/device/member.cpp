@@ -68,7 +68,7 @@ Expected<void> check_no_content(const std::string& role, const runtime::Device& 
                              device.path(), *content));
 }
 
-MemberDevice member_device(const runtime::Device& device) {
+MemberDevice member_device(const OfflineDisk& device) {
   MemberDevice member;
   member.present = true;
   member.sectors = device.sectors();

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "cli/app/outcome.h"
+#include "cli/metadata/offline_disk.h"
 #include "core/log/store.h"
 #include "runtime/device/device.h"
 
@@ -29,6 +30,6 @@ using DevicePtr = std::unique_ptr<runtime::Device>;
                                               const runtime::Device& device);
 
 // How the engine sees the device.
-[[nodiscard]] MemberDevice member_device(const runtime::Device& device);
+[[nodiscard]] MemberDevice member_device(const OfflineDisk& disk);
 
 }  // namespace dmr::cli

@@ -149,6 +149,9 @@ Json json_of(const MetaView& seen) {
     }
     case format::Kind::superblock:
       break;  // json_of(SuperblockCopy) is for these
+    case format::Kind::backup_header:
+    case format::Kind::backup_body:
+      break;  // not on spares
   }
   return json;
 }

@@ -11,8 +11,12 @@
 namespace dmr::cli {
 namespace {
 
-constexpr char kRepaired[] = "a good copy is left; `dm-remap start` repairs it";
+constexpr char kRepaired[] =
+    "a good copy is left; `dm-remap start` or `dm-remap repair` repairs it";
 constexpr char kRefused[] = "the volume does not start";
+constexpr char kHeadless[] =
+    "no copy on this spare is good, so the volume does not start; `dm-remap repair` rebuilds them "
+    "when another spare is given too";
 
 std::string device_of(const Finding& finding, const std::vector<std::string>& paths) {
   if (finding.member < paths.size() && !paths[finding.member].empty()) {
@@ -55,7 +59,8 @@ FindingText of_log(const Finding& finding, const std::string& device) {
     case FindingKind::checkpoint_damaged:
       return {"checkpoint_damaged", Weight::fault,
               fmt::format("{}: the checkpoint in {} is damaged", device, area),
-              "the other checkpoint and the journal serve; `dm-remap start` repairs it"};
+              "the other checkpoint and the journal serve; `dm-remap start` or `dm-remap repair` "
+              "repairs it"};
     case FindingKind::no_checkpoint:
       return {"no_checkpoint", Weight::fatal,
               fmt::format("{}: no checkpoint of any spare is good", device),
@@ -114,6 +119,14 @@ FindingText of_member(const Finding& finding, const std::string& device) {
               "`dm-remap start` brings it up to date"};
     case FindingKind::member_wrong:
       return wrong_member(finding, device);
+    case FindingKind::restore_interrupted:
+      return {"restore_interrupted", Weight::fatal, "a restore of the metadata was interrupted",
+              "the volume does not start; run `dm-remap restore` again with the same backup"};
+    case FindingKind::restored_older:
+      return {"restored_older", Weight::note,
+              "the metadata was restored from a backup that may be older than the data",
+              "the volume is read-only for good; copy its data away, compare it with a backup, and "
+              "`create` a volume anew"};
     case FindingKind::members_divergent:
       return {"members_divergent", Weight::fatal,
               device + " and another member were changed apart from each other", kRefused};
@@ -149,7 +162,7 @@ FindingText describe(const Finding& finding, const std::vector<std::string>& pat
   }
   if (finding.fatal && text.weight != Weight::fatal) {
     text.weight = Weight::fatal;
-    text.consequence = kRefused;
+    text.consequence = finding.kind == FindingKind::superblock_damaged ? kHeadless : kRefused;
   }
   return text;
 }

@@ -3,6 +3,7 @@
 #include "cli/metadata/map_model.h"
 
 #include <algorithm>
+#include <limits>
 
 #include "core/base/bits.h"
 
@@ -11,6 +12,14 @@ namespace {
 
 bool is_plain(const format::Mapping& mapping) {
   return mapping.member == kMain && !mapping.lost_all && mapping.lost.none();
+}
+
+// One record can say both.
+bool continues(const format::Mapping& run, const format::Mapping& next) {
+  if (run.block + run.length != next.block || run.member != next.member) return false;
+  if (run.lost_all != next.lost_all || !run.lost.none() || !next.lost.none()) return false;
+  if (run.member != kMain && run.home + run.length != next.home) return false;
+  return u64{run.length} + next.length <= std::numeric_limits<u32>::max();
 }
 
 u64 lost_in(const format::Mapping& mapping, const Geometry& geometry) {
@@ -37,7 +46,11 @@ void MapModel::cut(u64 at) {
 }
 
 Status MapModel::apply(const format::Record& record) {
-  if (record.type != static_cast<u8>(format::RecordType::mapping)) return Status::ok;
+  if (record.type != static_cast<u8>(format::RecordType::mapping)) {
+    u32& length = bad_[{record.member, u64{record.block}}];
+    length = std::max(length, u32{record.length});
+    return Status::ok;
+  }
   const format::Mapping mapping = format::decode_mapping(record);
   const u64 begin = mapping.block.value;
   const u64 end = begin + mapping.length;
@@ -73,6 +86,24 @@ std::optional<MapModel::Owner> MapModel::shared_block() const {
     }
   }
   return std::nullopt;
+}
+
+std::vector<format::Record> MapModel::records(const Geometry& geometry) const {
+  std::vector<format::Mapping> joined;
+  for (const auto& [begin, run] : runs_) {
+    if (!joined.empty() && continues(joined.back(), run)) {
+      joined.back().length += run.length;
+    } else {
+      joined.push_back(run);
+    }
+  }
+  std::vector<format::Record> all;
+  all.reserve(joined.size() + bad_.size());
+  for (const format::Mapping& run : joined) all.push_back(format::encode_mapping(run, geometry));
+  for (const auto& [begin, length] : bad_) {
+    all.push_back(format::encode_bad_spare(begin.first, SpareBlock(begin.second), length));
+  }
+  return all;
 }
 
 std::vector<format::Mapping> MapModel::mappings() const {

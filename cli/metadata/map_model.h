@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// The map of a stopped volume, rebuilt from its records: what lives where, what is lost, and
-// whether a spare block serves two masters.
+// The map of a stopped volume, rebuilt from its records: what lives where, what is lost, whether a
+// spare block serves two masters; and back again into as few records as say the same.
 #pragma once
 
 #include <map>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "core/format/validate.h"
@@ -16,7 +17,10 @@ namespace dmr::cli {
 
 class MapModel final : public RecordSink {
  public:
-  void reset() override { runs_.clear(); }
+  void reset() override {
+    runs_.clear();
+    bad_.clear();
+  }
   Status snapshot(const format::Record& record) override { return apply(record); }
   Status replay(const format::Record& record) override { return apply(record); }
 
@@ -37,11 +41,31 @@ class MapModel final : public RecordSink {
   // The runs that are not plain, ascending.
   [[nodiscard]] std::vector<format::Mapping> mappings() const;
 
+  // All of it as a checkpoint holds it: mappings ascending and joined, then the bad spare blocks.
+  [[nodiscard]] std::vector<format::Record> records(const Geometry& geometry) const;
+
  private:
   Status apply(const format::Record& record);
   void cut(u64 at);
 
-  std::map<u64, format::Mapping> runs_;  // by first block, apart from each other
+  std::map<u64, format::Mapping> runs_;        // by first block, apart from each other
+  std::map<std::pair<Member, u64>, u32> bad_;  // spare blocks that refused data: first -> how many
+};
+
+// Gives the records of a list.
+class RecordList final : public RecordSource {
+ public:
+  explicit RecordList(std::vector<format::Record> records) : records_(std::move(records)) {}
+  void rewind() override { next_ = 0; }
+  bool next(format::Record& record) override {
+    if (next_ == records_.size()) return false;
+    record = records_[next_++];
+    return true;
+  }
+
+ private:
+  std::vector<format::Record> records_;
+  std::size_t next_ = 0;
 };
 
 }  // namespace dmr::cli

@@ -34,6 +34,31 @@ format::Record lost(u64 block, u32 length) {
                                 geometry());
 }
 
+TEST(MapModel, TheRecordsSayTheSameInAsFewAsCanBe) {
+  MapModel map;
+  for (u64 i = 0; i < 5; ++i) ASSERT_EQ(map.replay(mapping(10 + i, 1, 1, 100 + i)), Status::ok);
+  ASSERT_EQ(map.replay(mapping(15, 1, 1, 200)), Status::ok);  // next to it, but not on the spare
+  ASSERT_EQ(map.replay(lost(16, 1)), Status::ok);
+  ASSERT_EQ(map.replay(lost(17, 3)), Status::ok);
+  const format::Record bad = format::encode_bad_spare(1, SpareBlock(300), 4);
+  ASSERT_EQ(map.replay(bad), Status::ok);
+  ASSERT_EQ(map.replay(bad), Status::ok);
+  const std::vector<format::Record> records = map.records(geometry());
+  ASSERT_EQ(records.size(), 4U);
+  EXPECT_EQ(u64{records[0].block}, 10U);
+  EXPECT_EQ(u32{records[0].length}, 5U);
+  EXPECT_EQ(u64{records[1].home}, 200U);
+  EXPECT_EQ(u32{records[2].length}, 4U);
+  EXPECT_EQ(u32{records[2].flags}, u32{format::kRecordLostAll});
+  EXPECT_EQ(u32{records[3].type}, u32{static_cast<u8>(format::RecordType::bad_spare)});
+  MapModel again;
+  for (const format::Record& record : records) ASSERT_EQ(again.snapshot(record), Status::ok);
+  EXPECT_EQ(again.summary(geometry()).remapped_blocks, 6U);
+  EXPECT_EQ(again.summary(geometry()).lost_sectors, map.summary(geometry()).lost_sectors);
+  again.reset();
+  EXPECT_TRUE(again.records(geometry()).empty());
+}
+
 TEST(MapModel, ALaterRecordCutsARun) {
   MapModel map;
   ASSERT_EQ(map.snapshot(mapping(10, 10, 1, 100)), Status::ok);

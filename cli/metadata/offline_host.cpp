@@ -15,13 +15,13 @@
 
 namespace dmr::cli {
 
-OfflineHost::OfflineHost(std::vector<runtime::Device*> members) : members_(std::move(members)) {
+OfflineHost::OfflineHost(std::vector<const OfflineDisk*> members) : members_(std::move(members)) {
   DMR_ASSERT(members_.size() <= kMaxMembers);
   frames_.init(*this, frame_memory_.data(), frame_memory_.size());
 }
 
 int OfflineHost::transfer(const DeviceIo& io) {
-  runtime::Device* const device = io.member < members_.size() ? members_[io.member] : nullptr;
+  const OfflineDisk* const device = io.member < members_.size() ? members_[io.member] : nullptr;
   if (device == nullptr) return ENODEV;
   const u64 offset = io.sector.value * kSectorBytes;
   const std::size_t bytes = std::size_t{io.sectors} * kSectorBytes;

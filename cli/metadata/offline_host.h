@@ -7,19 +7,19 @@
 #include <functional>
 #include <vector>
 
+#include "cli/metadata/offline_disk.h"
 #include "core/base/list.h"
 #include "core/host/host.h"
 #include "core/task/executor.h"
 #include "core/task/frame_stack.h"
 #include "core/task/task.h"
-#include "runtime/device/device.h"
 
 namespace dmr::cli {
 
 class OfflineHost final : public Host {
  public:
   // `members[i]` is member i; null where it is missing. They must outlive the host.
-  explicit OfflineHost(std::vector<runtime::Device*> members);
+  explicit OfflineHost(std::vector<const OfflineDisk*> members);
 
   // Runs one task of the engine to its end. `make` gets the frame stack and returns the Task.
   template <class Make>
@@ -59,7 +59,7 @@ class OfflineHost final : public Host {
   void drive();
   [[nodiscard]] int transfer(const DeviceIo& io);
 
-  std::vector<runtime::Device*> members_;
+  std::vector<const OfflineDisk*> members_;
   Executor executor_;
   alignas(16) std::array<std::byte, kFrameBytes> frame_memory_{};
   FrameStack frames_;

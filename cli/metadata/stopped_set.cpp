@@ -1,21 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Finds out which device is which member, and loads the set.
+// Opens the members of a stopped volume.
 #include "cli/metadata/stopped_set.h"
-
-#include <algorithm>
 
 #include <fmt/format.h>
 
-#include "cli/metadata/offline_host.h"
 #include "runtime/control/paths.h"
 
 namespace dmr::cli {
 namespace {
-
-struct Candidate {
-  DevicePtr device;
-  Survey found;
-};
 
 // Whose it is, when the device is in use: a hint that leads further than "busy".
 std::string running_volume_on(const std::string& spec) {
@@ -30,130 +22,70 @@ std::string running_volume_on(const std::string& spec) {
   return runtime::NameLock::holder(name) != 0 ? name : "";
 }
 
-Expected<Candidate> open_candidate(const std::string& spec) {
+Expected<DevicePtr> open_stopped(const std::string& spec, bool is_written) {
   auto device = open_member("device", spec,
-                            {.read_only = true,
+                            {.read_only = !is_written,
                              .exclusive = true,
                              .allow_buffered = true,
                              .odd_size = runtime::OddSize::cut_down});
-  if (!device) {
-    const std::string name = running_volume_on(spec);
-    if (name.empty()) return std::unexpected(device.error());
-    return refused(
-        fmt::format("device {}: belongs to the running volume `{}`; stop it first "
-                    "(`dm-remap stop {}`)",
-                    spec, name, name));
-  }
-  Candidate candidate{.device = std::move(*device), .found = {}};
-  candidate.found = survey(*candidate.device);
-  return candidate;
-}
-
-Error fault(std::string message) { return {std::move(message), runtime::kExitFault}; }
-
-// Why a spare has no superblock that can be used.
-Error unusable(const Candidate& candidate) {
-  const SuperblockCopy* const intact = candidate.found.newest_intact();
-  const std::string& path = candidate.device->path();
-  if (intact != nullptr && intact->status == Status::wrong_version) {
-    return {fmt::format("{}: {}; use the version of dm-remap that made it", path, intact->why),
-            runtime::kExitFailed};
-  }
-  return fault(
-      fmt::format("{}: no copy of its superblock is good; the other spares of the volume "
-                  "hold its map too: check those",
-                  path));
-}
-
-Expected<const format::Superblock*> newest_of(const std::vector<Candidate>& candidates) {
-  const format::Superblock* newest = nullptr;
-  for (const Candidate& candidate : candidates) {
-    if (!candidate.found.ours()) continue;
-    const format::Superblock* const own = candidate.found.newest();
-    if (own == nullptr) return std::unexpected(unusable(candidate));
-    if (newest != nullptr && own->header.set != newest->header.set) {
-      return failed(
-          fmt::format("the devices belong to different volumes, `{}` ({}) and `{}` ({}); "
-                      "give those of one",
-                      name_of(*newest), uuid_text(newest->header.set), name_of(*own),
-                      uuid_text(own->header.set)));
-    }
-    if (newest == nullptr || own->header.sequence > newest->header.sequence) newest = own;
-  }
-  if (newest == nullptr) {
-    return std::unexpected(fault(fmt::format(
-        "no superblock of dm-remap is on {}{}; if there should be one, the metadata is destroyed",
-        candidates.front().device->path(), candidates.size() > 1 ? " or the others" : "")));
-  }
-  return newest;
+  if (device) return device;
+  const std::string name = running_volume_on(spec);
+  if (name.empty()) return device;
+  return refused(
+      fmt::format("device {}: belongs to the running volume `{}`; stop it first "
+                  "(`dm-remap stop {}`)",
+                  spec, name, name));
 }
 
 }  // namespace
 
-Expected<std::unique_ptr<StoppedSet>> open_set(const std::vector<std::string>& specs) {
-  std::vector<Candidate> candidates;
-  for (const std::string& spec : specs) {
-    auto candidate = open_candidate(spec);
-    if (!candidate) return std::unexpected(candidate.error());
-    candidates.push_back(std::move(*candidate));
-  }
-  const auto newest = newest_of(candidates);
-  if (!newest) return std::unexpected(newest.error());
-  auto set = std::make_unique<StoppedSet>();
-  set->superblock = **newest;
-  set->paths.resize(set->superblock.member_count);
-  for (Candidate& candidate : candidates) {
-    const format::Superblock* const own = candidate.found.newest();
-    const Member member = own == nullptr ? kMain : own->own_member;
-    const std::string path = candidate.device->path();
-    if (member >= set->paths.size()) {
-      return failed(fmt::format("{}: says that it is spare {} of a volume with {} members", path,
-                                member, set->paths.size()));
-    }
-    if (set->device[member] != nullptr) {
-      return failed(fmt::format("{} and {} both {}; give one of them", set->paths[member], path,
-                                member == kMain ? "have no superblock, but only main has none"
-                                                : "are the same spare of this volume"));
-    }
-    set->paths[member] = path;
-    set->device[member] = std::move(candidate.device);
-  }
-  return set;
+std::vector<const OfflineDisk*> OpenDisks::all() const {
+  std::vector<const OfflineDisk*> pointers;
+  for (const auto& disk : disks) pointers.push_back(disk.get());
+  return pointers;
 }
 
-void load_set(StoppedSet& set) {
-  const Result<Geometry> geometry = format::geometry_of(set.superblock);
-  if (!geometry) {
-    set.status = geometry.status();
-    return;
+Expected<OpenDisks> open_disks(const std::vector<std::string>& specs,
+                               const std::vector<bool>& is_written) {
+  DMR_ASSERT(specs.size() == is_written.size());
+  if (specs.size() > kMaxMembers) {
+    return misused(fmt::format("{} devices given; a volume has at most {} members", specs.size(),
+                               kMaxMembers));
   }
-  set.geometry = *geometry;
-  LoadRequest request;
-  request.members = set.superblock.member_count;
-  request.allow_degraded = true;
-  std::vector<runtime::Device*> devices;
-  for (Member member = 0; member < set.superblock.member_count; ++member) {
-    runtime::Device* const device = set.device[member].get();
-    devices.push_back(device);
-    if (device != nullptr) request.device[member] = member_device(*device);
+  OpenDisks opened;
+  for (std::size_t i = 0; i < specs.size(); ++i) {
+    auto device = open_stopped(specs[i], is_written[i]);
+    if (!device) return std::unexpected(device.error());
+    opened.disks.push_back(std::make_unique<DeviceDisk>(**device));
+    opened.devices.push_back(std::move(*device));
   }
-  auto host = std::make_unique<OfflineHost>(devices);
-  auto store = std::make_unique<MetadataStore>(*host, host->executor());
-  set.status = store->open_memory();
-  if (set.status == Status::ok) {
-    set.status = host->run(
-        [&](FrameStack& frames) { return store->load(frames, request, set.map, set.findings); });
+  return opened;
+}
+
+Expected<StoppedSet> open_set(const std::vector<std::string>& specs, Purpose purpose) {
+  std::vector<bool> is_written(specs.size(), false);
+  auto opened = open_disks(specs, is_written);
+  if (!opened) return std::unexpected(opened.error());
+  auto set = arrange(opened->all());
+  if (!set) return std::unexpected(set.error());
+  if (purpose == Purpose::mend) {
+    // Who is main is known only now: it stays closed to writing.
+    for (std::size_t i = 0; i < specs.size(); ++i) {
+      is_written[i] = set->disk[kMain] != opened->disks[i].get();
+    }
+    *opened = OpenDisks{};
+    opened = open_disks(specs, is_written);
+    if (!opened) return std::unexpected(opened.error());
+    set = arrange(opened->all());
+    if (!set) return std::unexpected(set.error());
+    for (std::size_t i = 0; i < specs.size(); ++i) {
+      const bool is_main = set->disk[kMain] == opened->disks[i].get();
+      if (is_main == is_written[i]) {
+        return failed(fmt::format("{}: has changed meanwhile; try again", specs[i]));
+      }
+    }
   }
-  store->close_memory();
-  if (set.status != Status::ok) return;
-  if (const auto shared = set.map.shared_block()) {
-    Finding finding;
-    finding.kind = FindingKind::double_owner;
-    finding.member = shared->member;
-    finding.fatal = true;
-    finding.address = set.geometry.spare_sector(shared->block);
-    set.findings.found(finding);
-  }
+  return StoppedSet{.opened = std::move(*opened), .set = *set};
 }
 
 }  // namespace dmr::cli

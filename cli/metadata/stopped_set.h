@@ -1,37 +1,40 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// The members of a stopped volume among devices that a user named in any order: which is main,
-// which spare is which, and the state that the metadata on them holds.
+// The devices of a stopped volume, opened for work on its metadata.
 #pragma once
 
-#include <array>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "cli/device/member.h"
-#include "cli/metadata/findings.h"
-#include "cli/metadata/map_model.h"
-#include "cli/metadata/survey.h"
+#include "cli/metadata/disk_set.h"
 
 namespace dmr::cli {
 
-struct StoppedSet {
-  format::Superblock superblock{};  // the newest of all
-  std::array<DevicePtr, kMaxMembers> device;
-  std::vector<std::string> paths;  // by member, "" where none was given
-
-  // What load_set() fills in.
-  Status status = Status::ok;
-  FindingList findings;
-  MapModel map;
-  Geometry geometry;
+enum class Purpose : u8 {
+  look,  // nothing is written
+  mend,  // spares are opened for writing, main is not
 };
 
-// Opens the devices for reading, exclusively, and puts them in their places. Refused when the set
-// is running; an error when they do not belong together.
-[[nodiscard]] Expected<std::unique_ptr<StoppedSet>> open_set(const std::vector<std::string>& specs);
+// Devices and the disks on them, in the order in which they were named.
+struct OpenDisks {
+  std::vector<DevicePtr> devices;
+  std::vector<std::unique_ptr<DeviceDisk>> disks;
 
-// Reads and checks all metadata as `start` would, and writes nothing.
-void load_set(StoppedSet& set);
+  [[nodiscard]] std::vector<const OfflineDisk*> all() const;
+};
+
+struct StoppedSet {
+  OpenDisks opened;
+  DiskSet set;
+};
+
+// Opens exclusively; is_written[i] says whether the i-th is opened for writing. Refused when one
+// belongs to a running volume.
+[[nodiscard]] Expected<OpenDisks> open_disks(const std::vector<std::string>& specs,
+                                             const std::vector<bool>& is_written);
+
+// Opens the devices and puts them in their places. An error when they do not belong together.
+[[nodiscard]] Expected<StoppedSet> open_set(const std::vector<std::string>& specs, Purpose purpose);
 
 }  // namespace dmr::cli

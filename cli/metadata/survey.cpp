@@ -18,7 +18,7 @@ std::string padded_text(const char (&text)[N]) {
   return std::string(text, strnlen(text, N));
 }
 
-SuperblockCopy read_copy(const runtime::Device& device, u32 number, Sector at, MetaBuffer& buffer) {
+SuperblockCopy read_copy(const OfflineDisk& device, u32 number, Sector at, MetaBuffer& buffer) {
   SuperblockCopy copy;
   copy.sector = at;
   copy.error = read_meta(device, at, buffer);
@@ -48,7 +48,7 @@ MetaBuffer::MetaBuffer()
 
 void MetaBuffer::Free::operator()(std::byte* memory) const { std::free(memory); }
 
-int read_meta(const runtime::Device& device, Sector at, MetaBuffer& buffer) {
+int read_meta(const OfflineDisk& device, Sector at, MetaBuffer& buffer) {
   // A logical block larger than a metadata block has to be read whole.
   const u64 unit = device.logical_block_bytes();
   const u64 wanted = at.value * kSectorBytes;
@@ -100,16 +100,16 @@ const SuperblockCopy* Survey::newest_intact() const {
   return best;
 }
 
-Survey survey(const runtime::Device& device) {
+Survey survey(const OfflineDisk& disk) {
   Survey all;
   MetaBuffer buffer;
   for (u32 number = 0; number < kSuperblockCopies; ++number) {
-    const Result<Sector> at = SpareLayout::superblock_sector(device.sectors(), number);
+    const Result<Sector> at = SpareLayout::superblock_sector(disk.sectors(), number);
     if (!at) {
       all.too_small = true;
       return all;
     }
-    all.copy[number] = read_copy(device, number, *at, buffer);
+    all.copy[number] = read_copy(disk, number, *at, buffer);
   }
   return all;
 }

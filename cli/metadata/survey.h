@@ -8,10 +8,10 @@
 #include <span>
 #include <string>
 
+#include "cli/metadata/offline_disk.h"
 #include "core/format/codec.h"
 #include "core/format/format.h"
 #include "core/format/validate.h"
-#include "runtime/device/device.h"
 #include "runtime/volume/superblock_scan.h"
 
 namespace dmr::cli {
@@ -36,7 +36,7 @@ class MetaBuffer {
 };
 
 // Reads the metadata block at `at`; 0 or a positive errno.
-[[nodiscard]] int read_meta(const runtime::Device& device, Sector at, MetaBuffer& buffer);
+[[nodiscard]] int read_meta(const OfflineDisk& device, Sector at, MetaBuffer& buffer);
 
 struct SuperblockCopy {
   Sector sector;
@@ -67,7 +67,10 @@ struct Survey {
   [[nodiscard]] const SuperblockCopy* newest_intact() const;
 };
 
-[[nodiscard]] Survey survey(const runtime::Device& device);
+[[nodiscard]] Survey survey(const OfflineDisk& disk);
+[[nodiscard]] inline Survey survey(const runtime::Device& device) {
+  return survey(DeviceDisk(device));
+}
 
 [[nodiscard]] std::string name_of(const format::Superblock& block);
 [[nodiscard]] std::string identity_of(const format::MemberEntry& entry);

@@ -20,10 +20,10 @@ struct MetaView {
 using MetaVisitor = std::function<void(const MetaView&)>;
 
 // The journal slots of both areas. `superblock` is a good one of this device.
-void walk_journal(const runtime::Device& device, const format::Superblock& superblock,
+void walk_journal(const OfflineDisk& disk, const format::Superblock& superblock,
                   const MetaVisitor& visit);
 // The two checkpoints: each header, then the body that it says it has (of a complete one).
-void walk_checkpoints(const runtime::Device& device, const format::Superblock& superblock,
+void walk_checkpoints(const OfflineDisk& disk, const format::Superblock& superblock,
                       const MetaVisitor& visit);
 
 }  // namespace dmr::cli

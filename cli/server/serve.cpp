@@ -50,12 +50,13 @@ void warn_of_buffering(const Opened& opened) {
              "late, and a flush reaches only as far as the file system\n");
 }
 
-// What was wrong and has been repaired, one line each.
-void print_findings(const std::vector<Finding>& findings, const ServeOptions& options) {
+// What was wrong and has been repaired (in a volume that is written to), one line each.
+void print_findings(const std::vector<Finding>& findings, const ServeOptions& options,
+                    bool is_writable) {
   for (const Finding& finding : findings) {
     const FindingText text = describe(finding, options.members.members);
-    const bool was_repaired = text.weight == Weight::fault && !options.read_only &&
-                              finding.kind != FindingKind::read_failed;
+    const bool was_repaired =
+        text.weight == Weight::fault && is_writable && finding.kind != FindingKind::read_failed;
     if (was_repaired) {
       fmt::print(stderr, "dm-remap: repaired: {}\n", text.what);
     } else {
@@ -77,7 +78,7 @@ Expected<std::unique_ptr<runtime::UserVolume>> open_volume(const ServeOptions& o
   std::vector<Finding> findings;
   auto volume =
       runtime::UserVolume::open(std::move(opened->main), std::move(opened->spares), how, &findings);
-  if (volume) print_findings(findings, options);
+  if (volume) print_findings(findings, options, (*volume)->writable());
   return volume;
 }
 

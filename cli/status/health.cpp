@@ -91,6 +91,13 @@ Diagnosis diagnose(const json& status) {
     doctor.say(Health::failing, "the metadata cannot be written, so the volume is read-only",
                "Copy the data away, then stop the volume and check its spares.");
   }
+  if (status.value("restored_older", false)) {
+    doctor.say(
+        Health::failing,
+        "its map was restored from a backup that may be older than the data, so the volume is "
+        "read-only and may return old data",
+        "Copy the data away, compare it with a backup of the data, and create a volume anew.");
+  }
   look_at_members(doctor, status);
   look_at_spares(doctor, status);
   if (const u64 lost = status.at("lost_sectors").get<u64>(); lost > 0) {

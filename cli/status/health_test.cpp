@@ -56,6 +56,15 @@ TEST(Health, SpareBlocksOfARetiredSpareDoNotCount) {
   EXPECT_THAT(diagnose(status).reasons, testing::Contains(HasSubstr("no spare block is free")));
 }
 
+TEST(Health, AMapOlderThanTheDataIsToBeLeftBehind) {
+  json status = well();
+  status["restored_older"] = true;
+  const Diagnosis diagnosis = diagnose(status);
+  EXPECT_EQ(diagnosis.health, Health::failing);
+  EXPECT_THAT(diagnosis.reasons, testing::Contains(HasSubstr("restored from a backup")));
+  EXPECT_THAT(diagnosis.advice, HasSubstr("Copy the data away"));
+}
+
 TEST(Health, LostSectorsSendTheUserToTheBackup) {
   json status = well();
   status["lost_sectors"] = 1;

@@ -17,8 +17,7 @@ constexpr std::size_t kCrcAt = offsetof(BlockHeader, crc);
 constexpr std::size_t kAfterCrc = kCrcAt + sizeof(u32);
 
 constexpr bool is_known(u16 kind) {
-  return kind >= static_cast<u16>(Kind::superblock) &&
-         kind <= static_cast<u16>(Kind::checkpoint_body);
+  return kind >= static_cast<u16>(Kind::superblock) && kind <= static_cast<u16>(Kind::backup_body);
 }
 
 BlockHeader header_of(ConstMetaBytes block) {
@@ -79,11 +78,16 @@ bool checkpoint_body_is_formed(ConstMetaBytes block) {
          records_are_formed(block, records, kCheckpointRecords, offsetof(CheckpointBody, record));
 }
 
+bool backup_header_is_formed(ConstMetaBytes block) {
+  return zero_at(block, offsetof(BackupHeader, reserved), sizeof(BackupHeader::reserved));
+}
+
 bool is_formed(ConstMetaBytes block, Kind kind) {
   if (kind == Kind::superblock) return true;  // validate_superblock() looks at the version first
   if (header_of(block).reserved != 0) return false;
   if (kind == Kind::journal) return journal_is_formed(block);
   if (kind == Kind::checkpoint_header) return checkpoint_header_is_formed(block);
+  if (kind == Kind::backup_header) return backup_header_is_formed(block);
   return checkpoint_body_is_formed(block);
 }
 

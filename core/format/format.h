@@ -17,10 +17,22 @@ static_assert(std::endian::native == std::endian::little,
 inline constexpr u8 kMagic[8] = {'d', 'm', 'r', 'e', 'm', 'a', 'p', 0x1A};
 inline constexpr u16 kVersionMajor = 1;
 inline constexpr u16 kVersionMinor = 0;
-inline constexpr u64 kKnownIncompat = 0;
-inline constexpr u64 kKnownRoCompat = 0;
+// incompat: a restore has begun and not ended; what lies behind the superblock makes no whole.
+inline constexpr u64 kRestoring = 1;
+inline constexpr u64 kKnownIncompat = kRestoring;
+// ro_compat: restored from a backup that may be older than the blocks. Metadata may be written, by
+// whoever knows this bit; the volume may not.
+inline constexpr u64 kRestoredOlder = 1;
+inline constexpr u64 kKnownRoCompat = kRestoredOlder;
 
-enum class Kind : u16 { superblock = 1, journal = 2, checkpoint_header = 3, checkpoint_body = 4 };
+enum class Kind : u16 {
+  superblock = 1,
+  journal = 2,
+  checkpoint_header = 3,
+  checkpoint_body = 4,
+  backup_header = 5,  // the last two: in backup files, never on a spare
+  backup_body = 6,
+};
 
 // Begins every metadata block. `crc` is CRC32C over the whole 4096 bytes with this field zero,
 // started from a value that depends on the kind, so that a block of the wrong kind fails.
@@ -103,6 +115,21 @@ struct [[gnu::packed]] CheckpointBody {
   u8 tail[16];
 };
 static_assert(sizeof(CheckpointBody) == kMetaBytes);
+
+// The first block of a backup file; behind it lie a superblock as it was on a spare, and body
+// blocks laid out as CheckpointBody, of kind backup_body. Addresses count from the start of the
+// file.
+struct [[gnu::packed]] BackupHeader {
+  BlockHeader header;
+  u64 made_unix_s;
+  u64 covered_sequence;  // as in CheckpointHeader
+  u32 covered_crc;
+  u32 body_crc;  // as in CheckpointHeader
+  u64 records;
+  u64 body_blocks;
+  u8 reserved[3992];
+};
+static_assert(sizeof(BackupHeader) == kMetaBytes);
 
 enum class MemberState : u8 {
   absent = 0,  // this row of the table is not used

@@ -92,6 +92,12 @@ Structs structs_of_the_code() {
         {DMR_FIELD(CheckpointBody, header), DMR_FIELD(CheckpointBody, index),
          DMR_FIELD(CheckpointBody, records), DMR_FIELD(CheckpointBody, reserved),
          DMR_FIELD(CheckpointBody, record), DMR_FIELD(CheckpointBody, tail)}}},
+      {"BackupHeader",
+       {sizeof(BackupHeader),
+        {DMR_FIELD(BackupHeader, header), DMR_FIELD(BackupHeader, made_unix_s),
+         DMR_FIELD(BackupHeader, covered_sequence), DMR_FIELD(BackupHeader, covered_crc),
+         DMR_FIELD(BackupHeader, body_crc), DMR_FIELD(BackupHeader, records),
+         DMR_FIELD(BackupHeader, body_blocks), DMR_FIELD(BackupHeader, reserved)}}},
   };
 }
 
@@ -105,10 +111,14 @@ u64 number(T value) {
 Constants constants_of_the_code() {
   return {{"version.major", kVersionMajor},
           {"version.minor", kVersionMinor},
+          {"incompat.restoring", kRestoring},
+          {"ro_compat.restored_older", kRestoredOlder},
           {"kind.superblock", number(Kind::superblock)},
           {"kind.journal", number(Kind::journal)},
           {"kind.checkpoint_header", number(Kind::checkpoint_header)},
           {"kind.checkpoint_body", number(Kind::checkpoint_body)},
+          {"kind.backup_header", number(Kind::backup_header)},
+          {"kind.backup_body", number(Kind::backup_body)},
           {"record.mapping", number(RecordType::mapping)},
           {"record.bad_spare", number(RecordType::bad_spare)},
           {"record_flag.lost_all", kRecordLostAll},

@@ -64,6 +64,16 @@ DMR_FIELD(CheckpointBody, record, 96, 3984);
 DMR_FIELD(CheckpointBody, tail, 4080, 16);
 static_assert(sizeof(CheckpointBody) == 4096);
 
+DMR_FIELD(BackupHeader, header, 0, 64);
+DMR_FIELD(BackupHeader, made_unix_s, 64, 8);
+DMR_FIELD(BackupHeader, covered_sequence, 72, 8);
+DMR_FIELD(BackupHeader, covered_crc, 80, 4);
+DMR_FIELD(BackupHeader, body_crc, 84, 4);
+DMR_FIELD(BackupHeader, records, 88, 8);
+DMR_FIELD(BackupHeader, body_blocks, 96, 8);
+DMR_FIELD(BackupHeader, reserved, 104, 3992);
+static_assert(sizeof(BackupHeader) == 4096);
+
 DMR_FIELD(MemberEntry, uuid, 0, 16);
 DMR_FIELD(MemberEntry, sectors, 16, 8);
 DMR_FIELD(MemberEntry, checkpoint_blocks, 24, 8);

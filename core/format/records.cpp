@@ -181,6 +181,27 @@ Judgement validate_checkpoint_header(const CheckpointHeader& header, const Spare
   return kFine;
 }
 
+Judgement validate_backup_header(const BackupHeader& header) {
+  DMR_ASSERT(header.header.kind == static_cast<u16>(Kind::backup_header));
+  if (header.body_blocks != body_blocks_for(header.records)) {
+    return damaged("a backup's records do not fit its number of blocks");
+  }
+  if (header.covered_sequence == 0 && header.covered_crc != 0) {
+    return damaged("a backup of no journal block that names its CRC");
+  }
+  return kFine;
+}
+
+Judgement validate_backup_body(const CheckpointBody& body, const BackupHeader& header, u64 index,
+                               const Geometry& geometry, std::span<const SpareLayout> spares) {
+  DMR_ASSERT(index < header.body_blocks);
+  if (body.index != index) return damaged("a block of a backup that belongs elsewhere");
+  const u64 left = header.records - index * kCheckpointRecords;
+  const u64 expected = left < kCheckpointRecords ? left : kCheckpointRecords;
+  if (body.records != expected) return damaged("a backup's block with too few or many records");
+  return judge_records(body.record, body.records, geometry, spares);
+}
+
 Judgement validate_checkpoint_body(const CheckpointBody& body, const CheckpointHeader& header,
                                    u64 index, const Geometry& geometry,
                                    std::span<const SpareLayout> spares) {

@@ -174,6 +174,8 @@ Judgement validate_superblock(const Superblock& block, Access access) {
   return judge_own_place(block);
 }
 
+bool is_restored_older(const Superblock& block) { return (block.ro_compat & kRestoredOlder) != 0; }
+
 Result<Geometry> geometry_of(const Superblock& block) {
   return Geometry::make(block.volume_sectors, block.block_sectors);
 }

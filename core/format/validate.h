@@ -23,6 +23,8 @@ enum class Access : u8 { read_only, read_write };
 // major version, an unknown incompat feature, an unknown ro-compat one with read_write, or reserved
 // bytes in use by a newer minor version; Status::damaged for whatever contradicts itself.
 Judgement validate_superblock(const Superblock& block, Access access);
+// The map may be older than the blocks: the volume is read-only.
+[[nodiscard]] bool is_restored_older(const Superblock& block);
 // Geometry and layouts of a superblock that validate_superblock() accepted.
 [[nodiscard]] Result<Geometry> geometry_of(const Superblock& block);
 [[nodiscard]] Result<SpareLayout> layout_of(const Superblock& block, Member spare);
@@ -55,5 +57,10 @@ Judgement validate_checkpoint_header(const CheckpointHeader& header, const Spare
 Judgement validate_checkpoint_body(const CheckpointBody& body, const CheckpointHeader& header,
                                    u64 index, const Geometry& geometry,
                                    std::span<const SpareLayout> spares);
+
+// A backup file's header, and body block `index` of that file.
+Judgement validate_backup_header(const BackupHeader& header);
+Judgement validate_backup_body(const CheckpointBody& body, const BackupHeader& header, u64 index,
+                               const Geometry& geometry, std::span<const SpareLayout> spares);
 
 }  // namespace dmr::format

@@ -200,6 +200,25 @@ Status Checkpoints::finish_body(Choice choice, FindingSink& findings) {
   return Status::ok;
 }
 
+bool Checkpoints::shares_newest(Member member, MemberSet known) const {
+  const Area* newest = nullptr;
+  for (Member m = 1; m < context_.members(); ++m) {
+    for (u8 a = 0; known.has(m) && a < kAreas; ++a) {
+      const Area& one = area_[m][a];
+      if (one.is_header_good && (newest == nullptr || one.sequence > newest->sequence)) {
+        newest = &one;
+      }
+    }
+  }
+  if (newest == nullptr) return false;
+  for (const Area& one : area_[member]) {
+    if (one.is_verified && one.sequence == newest->sequence && one.covered == newest->covered) {
+      return true;
+    }
+  }
+  return false;
+}
+
 bool Checkpoints::settle() {
   const Area* newest = nullptr;
   const Area* older = nullptr;

@@ -41,6 +41,8 @@ class Checkpoints {
   [[nodiscard]] const Area& area(Choice choice) const { return area_[choice.member][choice.area]; }
   // The newest checkpoint that was complete once, though its body is not good any more.
   [[nodiscard]] ChainPoint newest_known() const;
+  // After verification: this spare has a checkpoint that is the newest of `known`.
+  [[nodiscard]] bool shares_newest(Member member, MemberSet known) const;
   // After verification: takes over what the newest and the older checkpoint cover. False when the
   // live spares do not all have both of them.
   bool settle();

@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "core/format/validate.h"
+#include "core/log/membership.h"
 #include "core/log/store.h"
 
 namespace dmr {
@@ -22,12 +23,6 @@ Status copy_name(format::Superblock& block, const char* name) {
     block.name[i] = name[i];
   }
   return Status::ok;
-}
-
-void draw_uuid(Host& host, Uuid& uuid) {
-  host.random(std::as_writable_bytes(std::span<u8>(uuid.bytes)));
-  uuid.bytes[6] = static_cast<u8>((uuid.bytes[6] & 0x0FU) | 0x40U);  // version 4: random
-  uuid.bytes[8] = static_cast<u8>((uuid.bytes[8] & 0x3FU) | 0x80U);
 }
 
 }  // namespace
@@ -94,21 +89,30 @@ Task<Status> MetadataStore::format(FrameStack& frames, const FormatRequest& requ
   DMR_ASSERT(context_.is_open());
   if (frames.available() < kNestedBytes) co_return Status::again;
   forget();
-  Status status = describe_set(request);
+  const Status status = describe_set(request);
   if (status != Status::ok) co_return status;
-  const MemberSet spares = context_.live();
   // An older set goes first: a half-made new one must not look like a damaged old one.
-  status = co_await superblocks_.wipe(frames, spares);
-  if (status != Status::ok) co_return status;
-  status = co_await journal_.format_all(frames, spares);
+  const MemberSet spares = context_.live();
+  const Status wiped = co_await superblocks_.wipe(frames, spares);
+  if (wiped != Status::ok) co_return wiped;
+  NoRecords none;
+  const Status written = co_await write_log(frames, none, ChainPoint{});
+  if (written != Status::ok) co_return written;
+  co_return co_await superblocks_.update(frames, spares);
+}
+
+// An empty journal and two checkpoints on all live spares.
+Task<Status> MetadataStore::write_log(FrameStack& frames, RecordSource& source,
+                                      ChainPoint covered) {
+  const MemberSet spares = context_.live();
+  Status status = co_await journal_.format_all(frames, spares);
   if (status != Status::ok) co_return status;
   for (u32 area = 0; area < kAreas; ++area) {
-    NoRecords none;
-    status = co_await checkpoints_.write(frames, none, ChainPoint{}, spares);
+    status = co_await checkpoints_.write(frames, source, covered, spares);
     if (status != Status::ok) co_return status;
     if (checkpoints_.written() != spares) co_return Status::io_error;
   }
-  co_return co_await superblocks_.update(frames, spares);
+  co_return Status::ok;
 }
 
 }  // namespace dmr

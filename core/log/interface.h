@@ -9,20 +9,22 @@
 namespace dmr {
 
 enum class FindingKind : u8 {
-  superblock_damaged,  // a copy does not check; rewritten from another
-  superblock_stale,    // a copy is older than the newest; rewritten
-  superblock_torn,     // what a power cut in a superblock update leaves; rewritten
-  journal_damaged,     // a journal slot does not check; another copy, or nothing, needed it
-  journal_gap,         // a committed journal block has no good copy: refused
-  checkpoint_damaged,  // a checkpoint area does not check; the other one and the journal serve
-  no_checkpoint,       // neither area of any member is good: refused
-  record_invalid,      // a record points outside of what it may: refused
-  double_owner,        // a spare block serves two blocks: refused
-  member_missing,      // a member of the table is not there
-  member_stale,        // a member lags behind the newest; brought up to date
-  member_wrong,        // a device is not what the table says (expected and found differ)
-  members_divergent,   // two members were changed apart from each other: refused
-  read_failed,         // a metadata block could not be read
+  superblock_damaged,   // a copy does not check; rewritten from another
+  superblock_stale,     // a copy is older than the newest; rewritten
+  superblock_torn,      // what a power cut in a superblock update leaves; rewritten
+  journal_damaged,      // a journal slot does not check; another copy, or nothing, needed it
+  journal_gap,          // a committed journal block has no good copy: refused
+  checkpoint_damaged,   // a checkpoint area does not check; the other one and the journal serve
+  no_checkpoint,        // neither area of any member is good: refused
+  record_invalid,       // a record points outside of what it may: refused
+  double_owner,         // a spare block serves two blocks: refused
+  member_missing,       // a member of the table is not there
+  member_stale,         // a member lags behind the newest; brought up to date
+  member_wrong,         // a device is not what the table says (expected and found differ)
+  members_divergent,    // two members were changed apart from each other: refused
+  read_failed,          // a metadata block could not be read
+  restore_interrupted,  // a restore has begun and not ended: refused
+  restored_older,       // the map may be older than what the blocks hold: it opens read-only
 };
 
 // In what a device differs from its row of the member table.
@@ -97,7 +99,27 @@ struct LoadRequest {
   u32 members = 0;  // devices handed in, main included
   bool allow_degraded = false;
   bool ignore_identity = false;  // serial/WWN may differ (a cloned disk)
+  bool spares_only = false;      // main need not be handed in: metadata alone is looked at
+  // A live spare none of whose superblocks is good is taken, if its checkpoints are the set's
+  // newest ones; begin_writing() then rebuilds its superblocks. For repair, on request: never at a
+  // start.
+  bool rebuild_superblocks = false;
   MemberDevice device[kMaxMembers];
+};
+
+// Putting a state from a backup on the spares, in place of all that is there.
+struct RestoreRequest {
+  const format::Superblock* superblock = nullptr;  // the backup's
+  u64 covered_sequence = 0;  // journal blocks up to here are in the backup's records, or discarded
+  u32 covered_crc = 0;
+  // Spares may have gone on after this backup, or nothing shows that they have not: what is written
+  // forbids writing to the volume ever after. The numbers are the highest that anything shows.
+  bool is_older = false;
+  u64 seen_superblock = 0;  // sequence
+  u64 seen_opening = 0;
+  u64 seen_membership = 0;
+  bool replaced[kMaxMembers] = {};   // another device has taken this member's place
+  MemberDevice device[kMaxMembers];  // all live spares
 };
 
 enum class CommitResult : u8 {

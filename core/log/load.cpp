@@ -20,6 +20,8 @@ bool is_same_identity(const char* a, const char* b) {
 }  // namespace
 
 void FindingRelay::found(const Finding& finding) {
+  any_ = any_ || (finding.kind != FindingKind::member_missing &&
+                  finding.kind != FindingKind::restored_older);
   switch (finding.kind) {
     case FindingKind::superblock_damaged:
     case FindingKind::journal_damaged:
@@ -40,6 +42,7 @@ void MetadataStore::forget() {
   checkpoints_.reset();
   is_loaded_ = is_writing_ = is_writable_ = false;
   is_unknown_ = is_exposed_ = needs_refresh_ = false;
+  rebuilt_ = MemberSet{};
   newest_block_ = head_ = ChainPoint{};
   attempted_ = 0;
 }
@@ -63,6 +66,7 @@ Task<Status> MetadataStore::load(FrameStack& frames, const LoadRequest& request,
   status = co_await load_records(frames, sink);
   if (status != Status::ok) co_return status;
   status = co_await verify_other_checkpoints(frames);
+  if (status == Status::ok) status = prove_rebuilt();
   if (status != Status::ok) co_return status;
   needs_refresh_ = !is_solid();
   is_loaded_ = true;
@@ -77,6 +81,18 @@ Status MetadataStore::accept_devices(const LoadRequest& request) {
   context_.membership_recorded = block.membership.generation;
   is_writable_ = format::validate_superblock(block, format::Access::read_write).status !=
                  Status::wrong_version;
+  if ((block.incompat & format::kRestoring) != 0) {
+    Finding finding;
+    finding.kind = FindingKind::restore_interrupted;
+    finding.fatal = true;
+    findings_.found(finding);
+    return Status::damaged;
+  }
+  if (format::is_restored_older(block)) {
+    Finding finding;
+    finding.kind = FindingKind::restored_older;
+    findings_.found(finding);
+  }
   bool is_missing = false;
   for (Member m = 0; m < context_.members(); ++m) {
     if (m != kMain) {
@@ -112,10 +128,16 @@ Status MetadataStore::accept_device(Member member, const LoadRequest& request, b
   finding.member = member;
   bool here = member < request.members && request.device[member].present;
   if (here && member != kMain && !superblocks_.is_known(member)) {
-    superblocks_.report(member, findings_);
-    if (state != format::MemberState::failed) return superblocks_.why_unknown(member);
-    here = false;  // nothing proves that this is the one
+    superblocks_.report(member, findings_, true);
+    if (state == format::MemberState::live && request.rebuild_superblocks) {
+      rebuilt_.add(member);
+    } else if (state != format::MemberState::failed) {
+      return superblocks_.why_unknown(member);
+    } else {
+      here = false;  // nothing proves that this is the one
+    }
   }
+  if (!here && member == kMain && request.spares_only) return Status::ok;
   if (!here) {
     is_missing = true;
     finding.kind = FindingKind::member_missing;
@@ -130,8 +152,17 @@ Status MetadataStore::accept_device(Member member, const LoadRequest& request, b
     finding.kind = FindingKind::member_stale;
     findings_.found(finding);
   }
-  if (member != kMain && state != format::MemberState::failed) {
-    superblocks_.report(member, findings_);
+  const bool is_told = member == kMain || rebuilt_.has(member);
+  if (!is_told && state != format::MemberState::failed) superblocks_.report(member, findings_);
+  return Status::ok;
+}
+
+// A spare without a superblock that had left the set, or that another one replaced, holds an older
+// checkpoint than the others, and stale blocks.
+Status MetadataStore::prove_rebuilt() {
+  const MemberSet known = context_.live() - rebuilt_;
+  for (Member m = 1; m < context_.members(); ++m) {
+    if (rebuilt_.has(m) && !checkpoints_.shares_newest(m, known)) return Status::damaged;
   }
   return Status::ok;
 }

@@ -336,7 +336,7 @@ TEST_F(Members, NewerVersionsAndUnknownFeaturesAreNotTouched) {
   EXPECT_EQ(bench_.load(), Status::wrong_version);
   bench_.disks.restore(before);
   for (const Member m : {Member{1}, Member{2}}) {
-    rewrite_superblocks(m, [](format::Superblock& block) { block.ro_compat = 1; });
+    rewrite_superblocks(m, [](format::Superblock& block) { block.ro_compat = u64{1} << 63; });
   }
   const u64 writes = bench_.disks.writes;
   EXPECT_EQ(bench_.load(), Status::ok);

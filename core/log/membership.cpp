@@ -18,6 +18,12 @@ bool membership_descends_from(const format::Superblock& block,
   return false;  // newer, or so old that nobody can tell any more
 }
 
+void draw_uuid(Host& host, Uuid& uuid) {
+  host.random(std::as_writable_bytes(std::span<u8>(uuid.bytes)));
+  uuid.bytes[6] = static_cast<u8>((uuid.bytes[6] & 0x0FU) | 0x40U);  // version 4: random
+  uuid.bytes[8] = static_cast<u8>((uuid.bytes[8] & 0x3FU) | 0x80U);
+}
+
 void begin_membership(format::Superblock& block, u64 epoch) {
   DMR_ASSERT(block.membership.generation != 0);
   for (u32 i = format::kMembershipHistory - 1; i > 0; --i) block.history[i] = block.history[i - 1];

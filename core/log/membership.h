@@ -4,12 +4,16 @@
 #pragma once
 
 #include "core/format/format.h"
+#include "core/host/host.h"
 
 namespace dmr {
 
 // True when `point` is what the superblock says now, or is in its history.
 [[nodiscard]] bool membership_descends_from(const format::Superblock& block,
                                             const format::MembershipPoint& point);
+
+// A random UUID, for a set or a member.
+void draw_uuid(Host& host, Uuid& uuid);
 
 // Begins the next generation with this epoch: the present point becomes the newest of the history.
 void begin_membership(format::Superblock& block, u64 epoch);

@@ -3,6 +3,7 @@
 #include "core/log/store.h"
 
 #include "core/base/bugs.h"
+#include "core/format/validate.h"
 #include "core/log/membership.h"
 
 namespace dmr {
@@ -316,7 +317,10 @@ Task<Status> MetadataStore::set_member_state(FrameStack& frames, Member member,
   co_return Status::ok;
 }
 
-bool MetadataStore::writable_allowed() const { return is_writable_; }
+bool MetadataStore::writable_allowed() const {
+  return is_writable_ && !format::is_restored_older(context_.superblock());
+}
+bool MetadataStore::has_damage() const { return is_loaded_ && findings_.any(); }
 bool MetadataStore::unknown_pending() const { return is_unknown_; }
 const format::Superblock& MetadataStore::superblock() const { return context_.superblock(); }
 const Geometry& MetadataStore::geometry() const { return context_.geometry; }

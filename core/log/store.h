@@ -19,13 +19,17 @@ class FindingRelay final : public FindingSink {
   void aim(FindingSink& next) {
     next_ = &next;
     damaged_ = MemberSet{};
+    any_ = false;
   }
   void found(const Finding& finding) override;
   [[nodiscard]] MemberSet damaged() const { return damaged_; }
+  // Something was found that writing would mend.
+  [[nodiscard]] bool any() const { return any_; }
 
  private:
   FindingSink* next_ = nullptr;
   MemberSet damaged_;
+  bool any_ = false;
 };
 
 class MetadataStore {
@@ -45,14 +49,19 @@ class MetadataStore {
   // Writes all metadata of a new set on all spares, superblocks last. Never touches main.
   Task<Status> format(FrameStack& frames, const FormatRequest& request);
 
+  // Writes all metadata of the set in the request on all its live spares, with the records of the
+  // source. What was there is gone; until the end the superblocks say that it is under way. Never
+  // touches main. invalid when the request contradicts itself: then nothing was written.
+  Task<Status> restore(FrameStack& frames, const RestoreRequest& request, RecordSource& source);
+
   // Reads and checks all metadata, reports every fault, replays the newest state into the sink.
   // Writes nothing. After a failure superblock() is the newest that was found, or zero.
   Task<Status> load(FrameStack& frames, const LoadRequest& request, RecordSink& sink,
                     FindingSink& findings);
 
   // Once after load, before the first write to any member: a new opening, the members that are
-  // missing or came back, and the repair of all that load has reported. read_only when a feature
-  // bit forbids writing.
+  // missing or came back, and the repair of all that load has reported. read_only when the format
+  // has a feature that only a newer program may write.
   Task<Status> begin_writing(FrameStack& frames, RecordSource& source);
 
   // Makes 1 to kJournalRecords records durable. An error (not a CommitResult) means that nothing
@@ -78,8 +87,15 @@ class MetadataStore {
 
   [[nodiscard]] bool must_checkpoint() const;    // the journal cannot take another block
   [[nodiscard]] bool should_checkpoint() const;  // worth doing now
-  [[nodiscard]] bool writable_allowed() const;   // no unknown ro-compat feature
-  [[nodiscard]] bool unknown_pending() const;    // cancel() is due
+  // No feature forbids writing to the volume: none that is unknown, and none that marks a map that
+  // may be older than the blocks (then metadata may be written, for repair, and blocks may not).
+  [[nodiscard]] bool writable_allowed() const;
+  // load() has reported something that begin_writing() repairs.
+  [[nodiscard]] bool has_damage() const;
+  // The last journal block that counts: what the loaded records hold, and what the next one names.
+  // Its sequence is the last that was used, which may be a cancelled one.
+  [[nodiscard]] ChainPoint head() const { return {attempted_, head_.crc}; }
+  [[nodiscard]] bool unknown_pending() const;  // cancel() is due
 
   [[nodiscard]] const format::Superblock& superblock() const;
   [[nodiscard]] const Geometry& geometry() const;
@@ -111,12 +127,17 @@ class MetadataStore {
   // Creating.
   Status describe_set(const FormatRequest& request);
   Status describe_members(const FormatRequest& request);
+  Task<Status> write_log(FrameStack& frames, RecordSource& source, ChainPoint covered);
+
+  // Restoring.
+  Status adopt_backup(const RestoreRequest& request);
 
   // Loading.
   void forget();
   Status accept_devices(const LoadRequest& request);
   Status accept_device(Member member, const LoadRequest& request, bool& is_missing);
   Status compare_device(Member member, const LoadRequest& request);
+  Status prove_rebuilt();
   Task<Status> load_records(FrameStack& frames, RecordSink& sink);
   Task<Status> load_checkpoint(FrameStack& frames, RecordSink& sink, Checkpoints::Choice& choice);
   Status join_chain(Checkpoints::Choice choice);
@@ -148,6 +169,7 @@ class MetadataStore {
   bool is_unknown_ = false;     // the last commit may or may not be on disk
   bool is_exposed_ = false;     // the journal behind the newest checkpoint lacks second copies
   bool needs_refresh_ = false;  // load found what two fresh checkpoints repair
+  MemberSet rebuilt_;           // present, though no superblock says so: to be proven
   ChainPoint newest_block_;     // intact one that load found; it may have been cancelled
   ChainPoint head_;             // the last block that counts: what the next one names
   u64 attempted_ = 0;           // the last sequence that was used

@@ -184,7 +184,7 @@ Status Superblocks::why_unknown(Member member) const {
   return why;
 }
 
-void Superblocks::report(Member member, FindingSink& findings) const {
+void Superblocks::report(Member member, FindingSink& findings, bool is_missed) const {
   u64 oldest = ~u64{0};
   u64 newest = 0;
   u32 good = 0;
@@ -198,7 +198,8 @@ void Superblocks::report(Member member, FindingSink& findings) const {
     const Copy& copy = copy_[member][c];
     if (copy.state == CopyState::unread) continue;
     if (copy.state == CopyState::good && copy.sequence == newest) continue;
-    if (copy.state == CopyState::stranger && why_unknown(member) == Status::not_found) continue;
+    const bool is_blank = why_unknown(member) == Status::not_found;
+    if (copy.state == CopyState::stranger && is_blank && !is_missed) continue;
     Finding finding = finding_of(FindingKind::superblock_damaged, member);
     finding.copy = c;
     finding.fatal = good == 0;

@@ -30,8 +30,9 @@ class Superblocks {
   [[nodiscard]] bool is_known(Member member) const { return best_[member] != kNone; }
   // Status::ok, or why the spare that was handed in has no usable superblock.
   [[nodiscard]] Status why_unknown(Member member) const;
-  // Tells of each copy of this spare that is not as it should be.
-  void report(Member member, FindingSink& findings) const;
+  // Tells of each copy of this spare that is not as it should be. A device without any trace of a
+  // superblock may be a wrong one: that is told only when the set is known and misses this spare.
+  void report(Member member, FindingSink& findings, bool is_missed = false) const;
 
   // Writes the context's superblock under the next sequence to all spares of `targets`.
   Task<Status> update(FrameStack& frames, MemberSet targets);

@@ -64,6 +64,10 @@ const char* words_for(const Finding& finding) {
       return "was changed apart from the other spares";
     case FindingKind::read_failed:
       return "metadata cannot be read";
+    case FindingKind::restore_interrupted:
+      return "a restore was interrupted";
+    case FindingKind::restored_older:
+      return "map was restored from an older backup: read-only";
   }
   return "is damaged";
 }

@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "core/base/bits.h"
+#include "core/format/validate.h"
 #include "runtime/device/errno_status.h"
 #include "runtime/volume/superblock_scan.h"
 
@@ -246,7 +247,9 @@ Json status_json(UserVolume& volume) {
   json["protocol"] = 1;
   json["pid"] = ::getpid();
   json["name"] = volume.name();
-  json["set"] = uuid_text(volume.superblock().header.set);
+  const format::Superblock superblock = volume.superblock();
+  json["set"] = uuid_text(superblock.header.set);
+  json["restored_older"] = format::is_restored_older(superblock);
   json["read_only"] = volume.read_only();
   json["logical_block_bytes"] = volume.logical_block_bytes();
   json["io"] = io_json(volume.io_counters());

@@ -195,6 +195,10 @@ std::string text_of(const Finding& finding, const MemberSlots& slots) {
       return wrong_member_text(finding, slots);
     case FindingKind::members_divergent:
       return path_of(slots, finding.member) + ": was changed apart from the other spares";
+    case FindingKind::restore_interrupted:
+      return "a restore was interrupted; run `dm-remap restore` again with the same backup";
+    case FindingKind::restored_older:
+      return "the map was restored from a backup that may be older than the data: read-only";
     case FindingKind::read_failed:
       return fmt::format("{}: metadata cannot be read ({})", at, name_of(finding.io));
   }

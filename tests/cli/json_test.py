@@ -70,6 +70,14 @@ class Json(RunningTest):
         first = self.succeed("dump", "--json", spare).json["superblocks"][0]["sector"]
         metadata.flip(spare, first)
         self.compare("check", self.run_program("check", "--json", spare).json)
+        saved = self.folder / "tank.dmr"
+        self.compare("backup", self.succeed("backup", "--json", spare, "--backup-file",
+                                            saved).json)
+        self.compare("restore", self.succeed("restore", "--json", "--dry-run", spare,
+                                             "--backup-file", saved).json)
+        self.compare("dump --records", self.succeed("dump", "--json", "--records", spare).json,
+                     absent={"gaps[].first", "gaps[].last"})
+        self.compare("repair", self.succeed("repair", "--json", spare).json)
 
     def test_commands_on_a_running_volume(self):
         self.make_volume()
