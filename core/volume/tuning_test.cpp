@@ -33,7 +33,8 @@ TEST(Tuning, ChangesOneLimitOnly) {
     ASSERT_EQ(set(config, changed, kTunableRange[i].highest), Status::ok);
     for (u32 other = 0; other < kTunables; ++other) {
       const auto which = static_cast<Tunable>(other);
-      if (other != i) EXPECT_EQ(get(config, which), get(before, which)) << kTunableRange[i].name;
+      if (other == i) continue;
+      EXPECT_EQ(get(config, which), get(before, which)) << kTunableRange[i].name;
     }
   }
 }
