@@ -5,7 +5,7 @@ SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := build
 .PHONY: build demo test bench clean kernel kernel-vm test-kernel \
-  bench-kernel
+  bench-kernel test-kernel-debug
 
 # $(call configure,PRESET,OPTIONS): quiet unless it fails.
 configure = log=$$(cmake --preset $(1) $(2) 2>&1) || { echo "$$log" >&2; exit 1; }
@@ -63,16 +63,27 @@ kernel-vm: kernel
 	@scripts/install-packages test-kernel
 	@scripts/fetch-kernel build/kernel-vm
 # The machine also runs two tools that belong to the tests.
+guest = scripts/install-packages test && \
+  { $(call configure,release,-DDMR_TESTS=ON -DDMR_BENCH=ON); } && \
+  $(call compile,release) --target dm-remap kernel_guest_tools
 test-kernel: kernel-vm
-	@scripts/install-packages test
-	@$(call configure,release,-DDMR_TESTS=ON -DDMR_BENCH=ON)
-	@$(call compile,release) --target dm-remap kernel_guest_tools
+	@$(guest)
 	@tests/kernel/run $(SCENARIOS)
 bench-kernel: kernel-vm
-	@scripts/install-packages test
-	@$(call configure,release,-DDMR_TESTS=ON -DDMR_BENCH=ON)
-	@$(call compile,release) --target dm-remap kernel_guest_tools
-	@DMR_VM_TIMEOUT=1800 tests/kernel/run boot-9
+	@$(guest)
+	@DMR_VM_TIMEOUT=1800 DMR_SCENARIO_SECONDS=900 tests/kernel/run boot-9
+
+# The same scenarios on a kernel that watches its memory, its locks and its sleep.
+DEBUG_KERNEL := build/debug-kernel
+test-kernel-debug:
+	@scripts/install-packages test-kernel-debug
+	@$(guest)
+	@scripts/build-debug-kernel $(DEBUG_KERNEL)
+	@scripts/kernel-sources $(DEBUG_KERNEL)/src
+	@$(MAKE) --no-print-directory -C $(DEBUG_KERNEL)/linux ARCH=x86_64 -j$(JOBS) \
+	  M=$(CURDIR)/$(DEBUG_KERNEL)/src modules
+	@DMR_VM_TIMEOUT=3600 DMR_SCENARIO_SECONDS=1200 DMR_VM_MEMORY=2048 tests/kernel/run \
+	  --module $(DEBUG_KERNEL)/src/dm_remap.ko --image $(DEBUG_KERNEL)/image $(SCENARIOS)
 
 clean:
 	rm -rf build
