@@ -38,7 +38,8 @@ test: kernel-vm
 	@$(call compile,tsan)
 	@cp tests/kernel/ctest.cmake build/kernel-vm/CTestTestfile.cmake
 	@echo 'subdirs(release asan tsan kernel-vm)' >build/CTestTestfile.cmake
-	@ctest --test-dir build --parallel $(JOBS) --timeout 300 --no-tests=error --output-on-failure
+	@ctest --test-dir build --parallel $(JOBS) --timeout 300 --no-tests=error --no-label-summary \
+	  --output-on-failure
 
 bench:
 	@scripts/install-packages bench
