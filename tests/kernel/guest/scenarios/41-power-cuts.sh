@@ -75,5 +75,4 @@ scenario_power_cut_at_every_flush_loses_nothing_that_was_synced() {
   start_volume cut /dev/mapper/cmain /dev/mapper/cspare
   check_rounds cut $rounds $rounds
   expect "remapped blocks after all" "$(figure cut remapped_blocks)" $((rounds / 2))
-  echo "BENCH $cuts power cuts"
 }
