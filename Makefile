@@ -4,7 +4,8 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := build
-.PHONY: build demo test bench clean kernel test-kernel
+.PHONY: build demo test bench clean kernel kernel-vm test-kernel \
+  bench-kernel test-kernel-debug
 
 # $(call configure,PRESET,OPTIONS): quiet unless it fails.
 configure = log=$$(cmake --preset $(1) $(2) 2>&1) || { echo "$$log" >&2; exit 1; }
@@ -25,8 +26,9 @@ demo:
 	@$(call compile,release) --target dm-remap bare-disk
 	@scripts/demo build/release/dm-remap
 
-# The release build is g++'s, both sanitizer builds are clang's. One ctest run over all three.
-test:
+# The release build is g++'s, both sanitizer builds are clang's. One ctest run over all three, and
+# over the scenarios of the kernel module.
+test: kernel-vm
 	@scripts/install-packages test
 	@$(call configure,release,-DDMR_TESTS=ON -DDMR_BENCH=ON)
 	@$(call configure,asan)
@@ -34,8 +36,10 @@ test:
 	@$(call compile,release)
 	@$(call compile,asan)
 	@$(call compile,tsan)
-	@echo 'subdirs(release asan tsan)' >build/CTestTestfile.cmake
-	@ctest --test-dir build --parallel $(JOBS) --timeout 300 --no-tests=error --output-on-failure
+	@cp tests/kernel/ctest.cmake build/kernel-vm/CTestTestfile.cmake
+	@echo 'subdirs(release asan tsan kernel-vm)' >build/CTestTestfile.cmake
+	@ctest --test-dir build --parallel $(JOBS) --timeout 300 --no-tests=error --no-label-summary \
+	  --output-on-failure
 
 # An hour of simulated lives on all cores, with new seeds each time: half of it with every kind of
 # trouble in turn, half with the power cut most often. The tables, with the seeds and the commit,
@@ -66,15 +70,37 @@ kernel:
 	@scripts/install-packages kernel
 	@scripts/kernel-sources build/kernel/src
 	@$(MAKE) --no-print-directory -C $(or $(KDIR),$$(ls -d /lib/modules/*/build | tail -1)) \
-	  M=$(CURDIR)/build/kernel/src modules
+	  M=$(CURDIR)/build/kernel/src -j$(JOBS) modules
 	@tests/kernel/check-objects build/kernel/src
 	@strip --strip-debug -o build/kernel/dm_remap.ko $(MODULE)
 	@echo "$(MODULE): $$(stat -c %s build/kernel/dm_remap.ko) bytes when stripped"
 
-test-kernel: build kernel
+# What the module's scenarios run in, and the scenarios: SCENARIOS="NAME..." for some of them.
+kernel-vm: kernel
 	@scripts/install-packages test-kernel
 	@scripts/fetch-kernel build/kernel-vm
+# The machine also runs two tools that belong to the tests.
+guest = scripts/install-packages test && \
+  { $(call configure,release,-DDMR_TESTS=ON -DDMR_BENCH=ON); } && \
+  $(call compile,release) --target dm-remap kernel_guest_tools
+test-kernel: kernel-vm
+	@$(guest)
 	@tests/kernel/run $(SCENARIOS)
+bench-kernel: kernel-vm
+	@$(guest)
+	@DMR_VM_TIMEOUT=1800 DMR_SCENARIO_SECONDS=900 tests/kernel/run boot-9
+
+# The same scenarios on a kernel that watches its memory, its locks and its sleep.
+DEBUG_KERNEL := build/debug-kernel
+test-kernel-debug:
+	@scripts/install-packages test-kernel-debug
+	@$(guest)
+	@scripts/build-debug-kernel $(DEBUG_KERNEL)
+	@scripts/kernel-sources $(DEBUG_KERNEL)/src
+	@$(MAKE) --no-print-directory -C $(DEBUG_KERNEL)/linux ARCH=x86_64 -j$(JOBS) \
+	  M=$(CURDIR)/$(DEBUG_KERNEL)/src modules
+	@DMR_VM_TIMEOUT=3600 DMR_SCENARIO_SECONDS=1200 DMR_VM_MEMORY=2048 tests/kernel/run \
+	  --module $(DEBUG_KERNEL)/src/dm_remap.ko --image $(DEBUG_KERNEL)/image $(SCENARIOS)
 
 clean:
 	rm -rf build

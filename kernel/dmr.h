@@ -23,7 +23,7 @@
 #define DMR_OTHER_SLOT DMR_EPOCH_SLOTS
 #define DMR_LATENCY_BUCKETS 20  // bucket i: below 2^i microseconds; the last: everything else
 #define DMR_LATENCY_SAMPLE 64   // one request of so many is timed
-#define DMR_EVENTS 64           // kept for the message `events`
+#define DMR_EVENTS 256          // kept for the message `events`
 #define DMR_EVENT_KINDS 17
 
 enum dmr_path { DMR_PATH_FAST, DMR_PATH_SLOW, DMR_PATHS };
@@ -63,7 +63,7 @@ struct dmr_bio {
 struct dmr_logged_event {
   struct dmr_event event;
   u64 number;
-  u64 time_s;
+  u64 time_ms;
 };
 
 struct dmr_target {
@@ -80,6 +80,7 @@ struct dmr_target {
   bool read_only;
   bool degraded;
   bool ignore_identity;
+  u32 tunable[DMR_TUNABLES];
   unsigned int index;       // among the remap targets of its table
   struct list_head tables;  // all targets of the module
 
@@ -104,7 +105,7 @@ struct dmr_target {
 
   spinlock_t event_lock;
   struct dmr_logged_event events[DMR_EVENTS];
-  u64 events_total;
+  u64 events_total;  // and number of the newest one: they count from 1
   u64 event_count[DMR_EVENT_KINDS];
   u64 events_sent;  // number of the last one that user space was told of
   struct work_struct event_work;
@@ -163,6 +164,8 @@ int dmr_message(struct dm_target* ti, unsigned int argc, char** argv, char* resu
                 unsigned int maxlen);
 void dmr_status(struct dm_target* ti, status_type_t type, unsigned int flags, char* result,
                 unsigned int maxlen);
+const char* dmr_state_name(const struct dmr_target* t, const struct dmr_stats* stats);
+const char* dmr_member_state_name(unsigned int state);
 
 // events.c
 int dmr_events_module_init(void);
@@ -172,7 +175,17 @@ void dmr_events_stop(struct dmr_target* t);
 const char* dmr_event_name(unsigned int kind);
 const char* dmr_io_status_name(unsigned int status);
 
+// figures.c
+struct dmr_attr {
+  struct attribute attr;
+  u64 (*get)(const struct dmr_stats* s, const struct dmr_cpu* c);
+  ssize_t (*show)(struct dmr_target* t, char* buf);
+};
+extern const struct attribute_group dmr_number_group;
+ssize_t dmr_show_number(struct dmr_target* t, const struct dmr_attr* attr, char* buf);
+int dmr_print_stats(struct dmr_target* t, char* result, unsigned int maxlen);
+
 // sysfs.c
+void dmr_sysfs_module_init(void);
 void dmr_sysfs_add(struct dmr_target* t);
 void dmr_sysfs_remove(struct dmr_target* t);
-int dmr_print_figures(struct dmr_target* t, char* result, unsigned int maxlen);

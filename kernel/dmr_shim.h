@@ -18,6 +18,8 @@ extern "C" {
 #define DMR_MAX_REQUEST_SECTORS 8192
 #define DMR_ERROR_CLASSES 5
 #define DMR_STATUS_COUNT 11
+#define DMR_TUNABLES 7
+#define DMR_MAP_SLICES 64
 
 // Values of the engine's enums; the glue asserts that they are the same.
 enum dmr_op { DMR_READ, DMR_WRITE, DMR_FLUSH, DMR_DISCARD, DMR_WRITE_ZEROES };
@@ -108,6 +110,7 @@ struct dmr_open {
   uint8_t read_only;
   uint8_t allow_degraded;
   uint8_t ignore_identity;
+  uint32_t tunable[DMR_TUNABLES];
   void* waiter;             // dmr_host_wake() is called with it at the end
   int error;                // result: negative errno
   uint64_t volume_sectors;  // result
@@ -157,6 +160,7 @@ enum dmr_pool { DMR_POOL_HEALTH, DMR_POOL_IO, DMR_POOL_WORK, DMR_POOL_BUFFERS, D
 struct dmr_member_stats {
   uint8_t state;  // as on disk: the superblock's member state
   uint8_t breaker_open;
+  uint64_t sectors;
   uint64_t data_blocks;
   uint64_t used_blocks;
   uint64_t free_blocks;
@@ -169,6 +173,8 @@ struct dmr_stats {
   uint8_t read_only_by_failure;
   uint32_t members;
   uint32_t block_sectors;
+  uint32_t logical_block_bytes;
+  uint32_t health_score;
   uint64_t volume_sectors;
   uint64_t remapped_blocks;
   uint64_t lost_sectors;
@@ -191,6 +197,13 @@ struct dmr_stats {
   struct dmr_member_stats member[DMR_MAX_MEMBERS];
   uint8_t set[16];
   char name[64];
+};
+
+// Main in DMR_MAP_SLICES equal parts: `.` nothing, `r` remapped blocks, `l` lost sectors.
+struct dmr_slices {
+  uint64_t cursor;  // block to go on with
+  uint8_t done;
+  char kind[DMR_MAP_SLICES];
 };
 
 struct dmr_event {
@@ -236,9 +249,17 @@ void dmr_volume_flush_failed(void* volume, uint8_t member, uint8_t status);
 void dmr_volume_give_page(void* volume, void* page);
 void dmr_volume_stats(const void* volume, struct dmr_stats* stats);
 uint8_t dmr_volume_next_run(const void* volume, uint64_t* cursor, struct dmr_run* run);
+// Looks at a bounded part of the map; to be called until it is done.
+void dmr_volume_slices(const void* volume, struct dmr_slices* slices);
+void dmr_volume_tune(void* volume, uint32_t tunable, uint32_t value);
 void dmr_io_describe(const struct dmr_io_words* words, struct dmr_io_params* params);
 void dmr_io_done(struct dmr_io_words* words);
 void dmr_grace_done(struct dmr_grace* grace);
+
+// ---- glue: any context ----
+const char* dmr_tunable_name(uint32_t tunable);
+uint32_t dmr_tunable_default(uint32_t tunable);
+uint8_t dmr_tunable_allows(uint32_t tunable, uint64_t value);
 
 // ---- glue: before open, any sleeping context ----
 // Where the newest superblock found on a spare says that it belongs. 0: nothing of ours, -errno.

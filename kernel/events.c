@@ -49,14 +49,14 @@ static void dmr_event_work(struct work_struct* work) {
   struct dmr_logged_event logged;
   unsigned long sent = 0;
   bool any = false;
-  u64 number, end;
+  u64 number, newest;
 
   spin_lock_irq(&t->event_lock);
-  end = t->events_total;
-  number = max(t->events_sent, end > DMR_EVENTS ? end - DMR_EVENTS : 0);
-  t->events_sent = end;
+  newest = t->events_total;
+  number = max(t->events_sent, newest > DMR_EVENTS ? newest - DMR_EVENTS : 0) + 1;
+  t->events_sent = newest;
   spin_unlock_irq(&t->event_lock);
-  for (; number < end; number++) {
+  for (; number <= newest; number++) {
     spin_lock_irq(&t->event_lock);
     logged = t->events[number % DMR_EVENTS];
     spin_unlock_irq(&t->event_lock);
@@ -74,10 +74,10 @@ void dmr_host_event(void* target, const struct dmr_event* event) {
   unsigned long flags;
 
   spin_lock_irqsave(&t->event_lock, flags);
-  logged = &t->events[t->events_total % DMR_EVENTS];
+  logged = &t->events[++t->events_total % DMR_EVENTS];
   logged->event = *event;
-  logged->number = t->events_total++;
-  logged->time_s = ktime_get_real_seconds();
+  logged->number = t->events_total;
+  logged->time_ms = div_u64(ktime_get_real_ns(), NSEC_PER_MSEC);
   if (event->kind < DMR_EVENT_KINDS) t->event_count[event->kind]++;
   spin_unlock_irqrestore(&t->event_lock, flags);
   pr_warn_ratelimited("dm_remap: %s: %s: member %u, sector %llu, %llu sectors, %s\n",

@@ -4,8 +4,8 @@
 //   forget SECTOR[+COUNT]   brings it home to main
 //   checkpoint              writes the map in full
 //   map [BLOCK]             the runs that are not plain, from BLOCK on
-//   events [NUMBER]         the events that are kept, from NUMBER on
-//   stats                   every figure of sysfs, one a line
+//   events [NUMBER]         the events that are kept and newer than NUMBER
+//   stats                   all that is known of the volume and its members, one figure a line
 #include <linux/slab.h>
 
 #include "kernel/dmr.h"
@@ -96,23 +96,23 @@ static int dmr_map_message(struct dmr_target* t, u64 from, char* result, unsigne
   return r;
 }
 
-// <number> <unix seconds> <kind> <member> <sector> <sectors> <status>
-static int dmr_events_message(struct dmr_target* t, u64 from, char* result, unsigned int maxlen) {
+// <number> <unix milliseconds> <kind> <member> <sector> <sectors> <status>
+static int dmr_events_message(struct dmr_target* t, u64 after, char* result, unsigned int maxlen) {
   struct dmr_logged_event logged;
   unsigned int sz = 0;
-  u64 end = READ_ONCE(t->events_total);
-  u64 number = max(from, end > DMR_EVENTS ? end - DMR_EVENTS : 0);
+  u64 newest = READ_ONCE(t->events_total);
+  u64 number = newest > DMR_EVENTS ? newest - DMR_EVENTS : 0;
 
-  for (; number < end; number++) {
+  for (number = max(after, number) + 1; number <= newest; number++) {
     spin_lock_irq(&t->event_lock);
     logged = t->events[number % DMR_EVENTS];
     spin_unlock_irq(&t->event_lock);
     if (logged.number != number) continue;  // overwritten meanwhile
-    DMEMIT("%llu %llu %s %u %llu %llu %s\n", logged.number, logged.time_s,
+    DMEMIT("%llu %llu %s %u %llu %llu %s\n", logged.number, logged.time_ms,
            dmr_event_name(logged.event.kind), logged.event.member, logged.event.sector,
            logged.event.sectors, dmr_io_status_name(logged.event.status));
   }
-  DMEMIT("next %llu\n", end);
+  DMEMIT("newest %llu\n", newest);
   return 1;
 }
 
@@ -129,7 +129,7 @@ int dmr_message(struct dm_target* ti, unsigned int argc, char** argv, char* resu
   if (argc == 1 && !strcmp(argv[0], "checkpoint"))
     return dmr_command_message(t, DMR_CHECKPOINT, NULL, result, maxlen);
   if (argc == 1 && !strcmp(argv[0], "stats")) {
-    r = dmr_print_figures(t, result, maxlen);
+    r = dmr_print_stats(t, result, maxlen);
     return r ? r : 1;
   }
   if (argc < 1 || argc > 2 || (argc == 2 && kstrtou64(argv[1], 10, &number))) return -EINVAL;

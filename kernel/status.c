@@ -5,16 +5,22 @@
 
 #include "kernel/dmr.h"
 
-static const char* dmr_state_name(const struct dmr_target* t, const struct dmr_stats* stats) {
+const char* dmr_state_name(const struct dmr_target* t, const struct dmr_stats* stats) {
   if (stats->read_only_by_failure) return "failed";
   if (READ_ONCE(t->flush_latched)) return "flush-failed";
   return stats->writable ? "rw" : "ro";
 }
 
-static char dmr_member_letter(unsigned int state) {
-  static const char letters[] = "ULMFR";
+// By the superblock's member state.
+static const char* const member_states[] = {"absent", "live", "missing", "failed", "removed"};
+static const char member_letters[] = "ULMFR";
 
-  return state < sizeof(letters) - 1 ? letters[state] : '?';
+const char* dmr_member_state_name(unsigned int state) {
+  return state < ARRAY_SIZE(member_states) ? member_states[state] : "unknown";
+}
+
+static char dmr_member_letter(unsigned int state) {
+  return state < ARRAY_SIZE(member_states) ? member_letters[state] : '?';
 }
 
 // <state> <remapped blocks> <lost sectors> <weak blocks> <members>, then for each member its state

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// /sys/block/dm-N/remap/<target index>/: one value a file, from resume to suspend. The list of
-// figures here is also what the message `stats` prints. docs/sysfs.md describes each.
+// /sys/block/dm-N/remap/<target index>/: one value a file, from resume to suspend. The numbers are
+// in figures.c; here are the texts, the limits that can be written, and the folder itself.
 #include <linux/slab.h>
 
 #include "kernel/dmr.h"
@@ -16,96 +16,14 @@ struct dmr_folder {
 static DEFINE_MUTEX(folders_lock);
 static LIST_HEAD(folders);
 
-struct dmr_attr {
-  struct attribute attr;
-  u64 (*get)(const struct dmr_stats* s, const struct dmr_cpu* c);
-  ssize_t (*show)(struct dmr_target* t, char* buf);
-};
-
-#define DMR_FIGURE(figure, value)                                                               \
-  static u64 get_##figure(const struct dmr_stats* s, const struct dmr_cpu* c) { return value; } \
-  static struct dmr_attr attr_##figure = {                                                      \
-      .attr = {.name = #figure, .mode = 0444},                                                  \
-      .get = get_##figure,                                                                      \
-  }
-
-static u64 sum_spares(const struct dmr_stats* s, size_t offset) {
-  u64 sum = 0;
-  unsigned int m;
-
-  for (m = 1; m < s->members; m++) sum += *(const u64*)((const char*)&s->member[m] + offset);
-  return sum;
-}
-
-static u64 sum_errors(const struct dmr_stats* s, unsigned int write, unsigned int class) {
-  u64 sum = 0;
-  unsigned int m;
-
-  for (m = 0; m < s->members; m++) sum += s->member[m].errors[write][class];
-  return sum;
-}
-
-#define SPARES(field) sum_spares(s, offsetof(struct dmr_member_stats, field))
-
-DMR_FIGURE(writable, s->writable);
-DMR_FIGURE(block_sectors, s->block_sectors);
-DMR_FIGURE(volume_sectors, s->volume_sectors);
-DMR_FIGURE(remapped_blocks, s->remapped_blocks);
-DMR_FIGURE(lost_sectors, s->lost_sectors);
-DMR_FIGURE(weak_blocks, s->weak_blocks);
-DMR_FIGURE(runs, s->runs);
-DMR_FIGURE(index_bytes, s->index_bytes);
-DMR_FIGURE(spare_total, SPARES(data_blocks));
-DMR_FIGURE(spare_used, SPARES(used_blocks));
-DMR_FIGURE(spare_free, SPARES(free_blocks));
-DMR_FIGURE(spare_bad, SPARES(bad_blocks));
-DMR_FIGURE(reads, c->requests[DMR_READ]);
-DMR_FIGURE(writes, c->requests[DMR_WRITE]);
-DMR_FIGURE(flushes, c->requests[DMR_FLUSH]);
-DMR_FIGURE(discards, c->requests[DMR_DISCARD]);
-DMR_FIGURE(write_zeroes, c->requests[DMR_WRITE_ZEROES]);
-DMR_FIGURE(read_sectors, c->sectors[DMR_READ]);
-DMR_FIGURE(written_sectors, c->sectors[DMR_WRITE]);
-DMR_FIGURE(fast_requests, c->path[DMR_PATH_FAST]);
-DMR_FIGURE(slow_requests, c->path[DMR_PATH_SLOW]);
-DMR_FIGURE(held_requests, s->held_requests);
-DMR_FIGURE(recovered_reads, s->recovered_reads);
-DMR_FIGURE(failed_reads, s->failed_reads);
-DMR_FIGURE(redirected_writes, s->redirected_writes);
-DMR_FIGURE(retried_writes, s->retried_writes);
-DMR_FIGURE(failed_writes, s->failed_writes);
-DMR_FIGURE(relocated_blocks, s->relocated_blocks);
-DMR_FIGURE(returned_blocks, s->returned_blocks);
-DMR_FIGURE(commits, s->commits);
-DMR_FIGURE(commit_records, s->commit_records);
-DMR_FIGURE(commit_flushes, s->commit_flushes);
-DMR_FIGURE(checkpoints, s->checkpoints);
-DMR_FIGURE(read_errors_medium, sum_errors(s, 0, 1));
-DMR_FIGURE(read_errors_unspecified, sum_errors(s, 0, 2));
-DMR_FIGURE(read_errors_device, sum_errors(s, 0, 3));
-DMR_FIGURE(read_errors_not_disk, sum_errors(s, 0, 4));
-DMR_FIGURE(write_errors_medium, sum_errors(s, 1, 1));
-DMR_FIGURE(write_errors_unspecified, sum_errors(s, 1, 2));
-DMR_FIGURE(write_errors_device, sum_errors(s, 1, 3));
-DMR_FIGURE(write_errors_not_disk, sum_errors(s, 1, 4));
-
-#define DMR_POOL_FIGURES(pool_name, number)                       \
-  DMR_FIGURE(pool_name##_size, s->pool[number].size);             \
-  DMR_FIGURE(pool_name##_in_use, s->pool[number].in_use);         \
-  DMR_FIGURE(pool_name##_high_water, s->pool[number].high_water); \
-  DMR_FIGURE(pool_name##_exhausted, s->pool[number].exhausted)
-
-DMR_POOL_FIGURES(pool_health, DMR_POOL_HEALTH);
-DMR_POOL_FIGURES(pool_io, DMR_POOL_IO);
-DMR_POOL_FIGURES(pool_work, DMR_POOL_WORK);
-DMR_POOL_FIGURES(pool_buffers, DMR_POOL_BUFFERS);
-
 static ssize_t show_state(struct dmr_target* t, char* buf) {
-  return sysfs_emit(buf, "%s\n",
-                    !READ_ONCE(t->running)           ? "closed"
-                    : READ_ONCE(t->flush_latched)    ? "flush-failed"
-                    : dmr_volume_writable(t->volume) ? "rw"
-                                                     : "ro");
+  struct dmr_stats* stats = kzalloc(sizeof(*stats), GFP_KERNEL);
+  ssize_t r = -ENOMEM;
+
+  if (stats) r = dmr_get_stats(t, stats);
+  if (!r) r = sysfs_emit(buf, "%s\n", dmr_state_name(t, stats));
+  kfree(stats);
+  return r;
 }
 
 static ssize_t show_set(struct dmr_target* t, char* buf) {
@@ -137,6 +55,27 @@ static ssize_t show_write_latency(struct dmr_target* t, char* buf) {
   return show_latency(t, buf, 1);
 }
 
+static void dmr_look_at_slices(struct dmr_target* t, void* arg) {
+  dmr_volume_slices(t->volume, arg);
+}
+
+// A large map is looked at in parts, between which the executor does its work.
+static ssize_t show_region_map(struct dmr_target* t, char* buf) {
+  struct dmr_slices slices = {.cursor = 0};
+  int r = 0;
+
+  memset(slices.kind, '.', sizeof(slices.kind));
+  while (!r && !slices.done) {
+    mutex_lock(&t->lock);
+    if (t->running)
+      dmr_call(t, dmr_look_at_slices, &slices);
+    else
+      r = -EAGAIN;
+    mutex_unlock(&t->lock);
+  }
+  return r ? r : sysfs_emit(buf, "%.*s\n", DMR_MAP_SLICES, slices.kind);
+}
+
 #define DMR_TEXT(text)                       \
   static struct dmr_attr attr_##text = {     \
       .attr = {.name = #text, .mode = 0444}, \
@@ -147,112 +86,68 @@ DMR_TEXT(set);
 DMR_TEXT(events_total);
 DMR_TEXT(read_latency);
 DMR_TEXT(write_latency);
+DMR_TEXT(region_map);
 
-#define POOL_ATTRS(name)                                                                \
-  &attr_##name##_size.attr, &attr_##name##_in_use.attr, &attr_##name##_high_water.attr, \
-      &attr_##name##_exhausted.attr
-
-static struct attribute* dmr_attrs[] = {
+static struct attribute* text_attrs[] = {
     &attr_state.attr,
     &attr_set.attr,
-    &attr_writable.attr,
-    &attr_block_sectors.attr,
-    &attr_volume_sectors.attr,
-    &attr_remapped_blocks.attr,
-    &attr_lost_sectors.attr,
-    &attr_weak_blocks.attr,
-    &attr_runs.attr,
-    &attr_index_bytes.attr,
-    &attr_spare_total.attr,
-    &attr_spare_used.attr,
-    &attr_spare_free.attr,
-    &attr_spare_bad.attr,
-    &attr_reads.attr,
-    &attr_writes.attr,
-    &attr_flushes.attr,
-    &attr_discards.attr,
-    &attr_write_zeroes.attr,
-    &attr_read_sectors.attr,
-    &attr_written_sectors.attr,
-    &attr_fast_requests.attr,
-    &attr_slow_requests.attr,
-    &attr_held_requests.attr,
-    &attr_recovered_reads.attr,
-    &attr_failed_reads.attr,
-    &attr_redirected_writes.attr,
-    &attr_retried_writes.attr,
-    &attr_failed_writes.attr,
-    &attr_relocated_blocks.attr,
-    &attr_returned_blocks.attr,
-    &attr_commits.attr,
-    &attr_commit_records.attr,
-    &attr_commit_flushes.attr,
-    &attr_checkpoints.attr,
-    &attr_read_errors_medium.attr,
-    &attr_read_errors_unspecified.attr,
-    &attr_read_errors_device.attr,
-    &attr_read_errors_not_disk.attr,
-    &attr_write_errors_medium.attr,
-    &attr_write_errors_unspecified.attr,
-    &attr_write_errors_device.attr,
-    &attr_write_errors_not_disk.attr,
-    POOL_ATTRS(pool_health),
-    POOL_ATTRS(pool_io),
-    POOL_ATTRS(pool_work),
-    POOL_ATTRS(pool_buffers),
     &attr_events_total.attr,
     &attr_read_latency.attr,
     &attr_write_latency.attr,
+    &attr_region_map.attr,
     NULL,
 };
-ATTRIBUTE_GROUPS(dmr);
+static const struct attribute_group text_group = {.attrs = text_attrs};
 
-// Room for the counters of the engine and of the CPUs.
-struct dmr_figures {
-  struct dmr_stats stats;
-  struct dmr_cpu* cpu;
-};
+// Their names and ranges are the engine's: filled in when the module is loaded.
+static struct dmr_attr tunables[DMR_TUNABLES];
+static struct attribute* tunable_attrs[DMR_TUNABLES + 1];
+static const struct attribute_group tunable_group = {.attrs = tunable_attrs};
 
-static int dmr_get_figures(struct dmr_target* t, struct dmr_figures* figures) {
-  int r = dmr_get_stats(t, &figures->stats);
+void dmr_sysfs_module_init(void) {
+  unsigned int i;
 
-  if (r) return r;
-  figures->cpu = dmr_sum_cpus(t);
-  return figures->cpu ? 0 : -ENOMEM;
+  for (i = 0; i < DMR_TUNABLES; i++) {
+    sysfs_attr_init(&tunables[i].attr);
+    tunables[i].attr.name = dmr_tunable_name(i);
+    tunables[i].attr.mode = 0644;
+    tunable_attrs[i] = &tunables[i].attr;
+  }
+}
+
+static bool dmr_is_tunable(const struct dmr_attr* attr) {
+  return attr >= tunables && attr < tunables + DMR_TUNABLES;
 }
 
 static ssize_t dmr_attr_show(struct kobject* kobj, struct attribute* attr, char* buf) {
   struct dmr_target* t = container_of(kobj, struct dmr_target, kobj);
   struct dmr_attr* own = container_of(attr, struct dmr_attr, attr);
-  struct dmr_figures* figures;
-  ssize_t r;
 
-  if (own->show) return own->show(t, buf);
-  figures = kzalloc(sizeof(*figures), GFP_KERNEL);
-  if (!figures) return -ENOMEM;
-  r = dmr_get_figures(t, figures);
-  if (!r) r = sysfs_emit(buf, "%llu\n", own->get(&figures->stats, figures->cpu));
-  kfree(figures->cpu);
-  kfree(figures);
-  return r;
+  if (dmr_is_tunable(own)) return sysfs_emit(buf, "%u\n", READ_ONCE(t->tunable[own - tunables]));
+  return own->show ? own->show(t, buf) : dmr_show_number(t, own, buf);
 }
 
-int dmr_print_figures(struct dmr_target* t, char* result, unsigned int maxlen) {
-  struct dmr_figures* figures = kzalloc(sizeof(*figures), GFP_NOIO);
-  struct attribute** at;
-  unsigned int sz = 0;
-  int r;
+static void dmr_apply_tunables(struct dmr_target* t, void* arg) {
+  unsigned int i;
 
-  if (!figures) return -ENOMEM;
-  r = dmr_get_figures(t, figures);
-  for (at = dmr_attrs; !r && *at; at++) {
-    struct dmr_attr* own = container_of(*at, struct dmr_attr, attr);
+  for (i = 0; i < DMR_TUNABLES; i++) dmr_volume_tune(t->volume, i, t->tunable[i]);
+}
 
-    if (own->get) DMEMIT("%s %llu\n", own->attr.name, own->get(&figures->stats, figures->cpu));
-  }
-  kfree(figures->cpu);
-  kfree(figures);
-  return r;
+static ssize_t dmr_attr_store(struct kobject* kobj, struct attribute* attr, const char* buf,
+                              size_t count) {
+  struct dmr_target* t = container_of(kobj, struct dmr_target, kobj);
+  struct dmr_attr* own = container_of(attr, struct dmr_attr, attr);
+  unsigned int which = own - tunables;
+  u64 value;
+
+  if (!dmr_is_tunable(own)) return -EACCES;
+  if (kstrtou64(buf, 10, &value)) return -EINVAL;
+  if (!dmr_tunable_allows(which, value)) return -ERANGE;
+  mutex_lock(&t->lock);
+  WRITE_ONCE(t->tunable[which], value);
+  if (t->running) dmr_call(t, dmr_apply_tunables, NULL);
+  mutex_unlock(&t->lock);
+  return count;
 }
 
 static void dmr_kobj_release(struct kobject* kobj) {
@@ -261,7 +156,13 @@ static void dmr_kobj_release(struct kobject* kobj) {
   complete(&t->kobj_gone);
 }
 
-static const struct sysfs_ops dmr_sysfs_ops = {.show = dmr_attr_show};
+static const struct sysfs_ops dmr_sysfs_ops = {.show = dmr_attr_show, .store = dmr_attr_store};
+static const struct attribute_group* dmr_groups[] = {
+    &dmr_number_group,
+    &text_group,
+    &tunable_group,
+    NULL,
+};
 static const struct kobj_type dmr_kobj_type = {
     .release = dmr_kobj_release,
     .sysfs_ops = &dmr_sysfs_ops,

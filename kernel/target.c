@@ -94,6 +94,7 @@ static void dmr_announce(struct dm_target* ti, struct dmr_target* t) {
 static int dmr_ctr(struct dm_target* ti, unsigned int argc, char** argv) {
   struct dm_arg_set args = {.argc = argc, .argv = argv};
   struct dmr_target* t = kvzalloc(sizeof(*t), GFP_KERNEL);
+  unsigned int i;
   int r = -ENOMEM;
 
   ti->error = "Not enough memory";
@@ -102,6 +103,7 @@ static int dmr_ctr(struct dm_target* ti, unsigned int argc, char** argv) {
   mutex_init(&t->lock);
   INIT_LIST_HEAD(&t->registered);
   dmr_events_init(t);
+  for (i = 0; i < DMR_TUNABLES; i++) t->tunable[i] = dmr_tunable_default(i);
   t->cpu = alloc_percpu(struct dmr_cpu);
   if (!t->cpu || bioset_init(&t->bios_set, 64, 0, BIOSET_NEED_BVECS) || dmr_executor_init(t))
     goto bad;
@@ -174,6 +176,7 @@ static int __init dmr_module_init(void) {
   int r = dmr_events_module_init();
 
   if (r) return r;
+  dmr_sysfs_module_init();
   r = dm_register_target(&dmr_target_type);
   if (r) dmr_events_module_exit();
   return r;

@@ -53,8 +53,8 @@ Colour colour_of(Health health) {
 void line(const char* title, const std::string& text) { fmt::print("  {:<11}{}\n", title, text); }
 
 void print_head(const json& status, const Diagnosis& diagnosis) {
-  fmt::print("{}: {}{}\n", painted(status.at("name").get<std::string>(), Colour::bold),
-             painted(text_of(diagnosis.health), colour_of(diagnosis.health)),
+  fmt::print("{}: {}, {} of 100{}\n", painted(status.at("name").get<std::string>(), Colour::bold),
+             painted(text_of(diagnosis.health), colour_of(diagnosis.health)), diagnosis.score,
              status.at("writable").get<bool>() ? "" : ", read-only");
   for (const std::string& reason : diagnosis.reasons) line("Because", reason);
   line("Do now", diagnosis.advice);
@@ -161,6 +161,7 @@ void print_inside(const json& status) {
 Json with_diagnosis(const json& status, const Diagnosis& diagnosis) {
   Json report{{"name", status.at("name").get<std::string>()},
               {"health", text_of(diagnosis.health)},
+              {"health_score", diagnosis.score},
               {"reasons", diagnosis.reasons},
               {"advice", diagnosis.advice}};
   for (const auto& [key, value] : status.items()) report[key] = Json(value);

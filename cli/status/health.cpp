@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// From counters to a verdict and one piece of advice.
+// From counters to a verdict and one piece of advice. The verdict is the engine's
+// (core/volume/health.h); here are its reasons in words.
 #include "cli/status/health.h"
-
-#include <algorithm>
 
 #include <fmt/format.h>
 
@@ -13,13 +12,17 @@ namespace {
 
 using nlohmann::json;
 
-constexpr u64 kLowPart = 8;  // spare is low when less than this part of it is free
-
 class Doctor {
  public:
-  // The first advice is that of the gravest reason: call in this order.
-  void say(Health health, std::string reason, std::string advice) {
-    result_.health = std::max(result_.health, health);
+  explicit Doctor(const HealthFacts& facts) : facts_(facts) {
+    result_.score = health_score(facts);
+    result_.health = grade_of(result_.score);
+  }
+  [[nodiscard]] bool sees(Trouble trouble) const { return has(facts_, trouble); }
+  [[nodiscard]] const HealthFacts& facts() const { return facts_; }
+
+  // The first advice is that of the gravest reason: call in the order of Trouble.
+  void say(std::string reason, std::string advice) {
     result_.reasons.push_back(std::move(reason));
     if (result_.advice.empty()) result_.advice = std::move(advice);
   }
@@ -30,8 +33,32 @@ class Doctor {
   }
 
  private:
+  HealthFacts facts_;
   Diagnosis result_;
 };
+
+bool is_missing(const json& member) {
+  const std::string state = member.at("state").get<std::string>();
+  return !member.at("present").get<bool>() && state != "removed" && state != "absent" &&
+         state != "failed";
+}
+
+HealthFacts facts_of_status(const json& status) {
+  HealthFacts facts;
+  facts.metadata_failed = status.at("read_only_by_failure").get<bool>();
+  facts.lost_sectors = status.at("lost_sectors").get<u64>();
+  facts.weak_blocks = status.at("weak_blocks").get<u64>();
+  for (const json& member : status.at("members")) {
+    const bool live = member.at("state") == "live";
+    facts.member_failing = facts.member_failing || member.at("breaker_open").get<bool>();
+    facts.spare_retired = facts.spare_retired || member.at("state") == "failed";
+    facts.member_missing = facts.member_missing || is_missing(member);
+    if (!live || !member.at("present").get<bool>()) continue;
+    facts.spare_total += member.value("data_blocks", u64{0});
+    facts.spare_free += member.value("free_blocks", u64{0});
+  }
+  return facts;
+}
 
 std::string label_of(const json& member) {
   const std::string role = member.at("role").get<std::string>();
@@ -42,53 +69,56 @@ std::string label_of(const json& member) {
              : number;
 }
 
-u64 sum_of(const json& status, const char* key) {
-  u64 sum = 0;
-  for (const json& member : status.at("members")) {
-    const bool usable = member.at("present").get<bool>() && member.at("state") == "live";
-    if (usable && member.contains(key)) sum += member.at(key).get<u64>();
-  }
-  return sum;
-}
-
+// Of those devices that have this trouble, each by its name.
 void look_at_members(Doctor& doctor, const json& status) {
   for (const json& member : status.at("members")) {
-    const std::string label = label_of(member);
-    const std::string state = member.at("state").get<std::string>();
-    if (member.at("breaker_open").get<bool>()) {
-      doctor.say(Health::failing, label + " fails as a whole: nothing is remapped any more",
-                 "Check the cables, power and controller of that device before anything else.");
-    }
-    if (state == "failed") {
-      doctor.say(Health::failing, label + " was retired after an error",
-                 "Replace that spare; blocks that live on it may be readable still: copy the data "
-                 "away now.");
-    } else if (!member.at("present").get<bool>() && state != "removed" && state != "absent") {
-      doctor.say(Health::failing, label + " is missing: its blocks read as errors",
-                 "Stop the volume, connect that device, and start it again without --degraded.");
-    }
+    if (!member.at("breaker_open").get<bool>()) continue;
+    doctor.say(label_of(member) + " fails as a whole: nothing is remapped any more",
+               "Check the cables, power and controller of that device before anything else.");
+  }
+  for (const json& member : status.at("members")) {
+    if (!is_missing(member)) continue;
+    doctor.say(label_of(member) + " is missing: its blocks read as errors",
+               "Stop the volume, connect that device, and start it again without --degraded.");
+  }
+  for (const json& member : status.at("members")) {
+    if (member.at("state") != "failed") continue;
+    doctor.say(label_of(member) + " was retired after an error",
+               "Replace that spare; blocks that live on it may be readable still: copy the data "
+               "away now.");
   }
 }
 
-void look_at_spares(Doctor& doctor, const json& status) {
-  const u64 total = sum_of(status, "data_blocks");
-  const u64 left = sum_of(status, "free_blocks");
-  if (left == 0) {
-    doctor.say(Health::failing, "no spare block is free: the next bad block is a write error",
+void look_at_blocks(Doctor& doctor, const std::string& name) {
+  const HealthFacts& facts = doctor.facts();
+  if (doctor.sees(Trouble::spare_exhausted)) {
+    doctor.say("no spare block is free: the next bad block is a write error",
                "Copy the data to another disk now; there is no room left for bad blocks.");
-  } else if (left < total / kLowPart) {
-    doctor.say(Health::attention,
-               fmt::format("only {} free", counted(left, "spare block is", "spare blocks are")),
+  }
+  if (doctor.sees(Trouble::sectors_lost)) {
+    doctor.say(fmt::format("{} lost", counted(facts.lost_sectors, "sector is", "sectors are")),
+               fmt::format("Restore the files in the lost sectors from a backup (`dm-remap map {}` "
+                           "lists them); writing a lost sector heals it.",
+                           name));
+  }
+  if (doctor.sees(Trouble::spare_low)) {
+    doctor.say(fmt::format("only {} free",
+                           counted(facts.spare_free, "spare block is", "spare blocks are")),
                "Plan to replace main: its bad blocks have used most of the spare.");
+  }
+  if (doctor.sees(Trouble::blocks_weak)) {
+    doctor.say(fmt::format("{} with effort only and waits to be moved",
+                           counted(facts.weak_blocks, "block reads", "blocks read")),
+               "Make sure that there is a backup: main begins to lose what it holds.");
   }
 }
 
 }  // namespace
 
 Diagnosis diagnose(const json& status) {
-  Doctor doctor;
-  if (status.at("read_only_by_failure").get<bool>()) {
-    doctor.say(Health::failing, "the metadata cannot be written, so the volume is read-only",
+  Doctor doctor(facts_of_status(status));
+  if (doctor.sees(Trouble::metadata_failed)) {
+    doctor.say("the metadata cannot be written, so the volume is read-only",
                "Copy the data away, then stop the volume and check its spares.");
   }
   if (status.value("restored_older", false)) {
@@ -99,19 +129,7 @@ Diagnosis diagnose(const json& status) {
         "Copy the data away, compare it with a backup of the data, and create a volume anew.");
   }
   look_at_members(doctor, status);
-  look_at_spares(doctor, status);
-  if (const u64 lost = status.at("lost_sectors").get<u64>(); lost > 0) {
-    doctor.say(Health::failing, fmt::format("{} lost", counted(lost, "sector is", "sectors are")),
-               fmt::format("Restore the files in the lost sectors from a backup (`dm-remap map {}` "
-                           "lists them); writing a lost sector heals it.",
-                           status.at("name").get<std::string>()));
-  }
-  if (const u64 weak = status.at("weak_blocks").get<u64>(); weak > 0) {
-    doctor.say(Health::attention,
-               fmt::format("{} with effort only and waits to be moved",
-                           counted(weak, "block reads", "blocks read")),
-               "Make sure that there is a backup: main begins to lose what it holds.");
-  }
+  look_at_blocks(doctor, status.at("name").get<std::string>());
   return doctor.finish();
 }
 

@@ -7,16 +7,15 @@
 
 #include <nlohmann/json.hpp>
 
+#include "core/volume/health.h"
+
 namespace dmr::cli {
 
-enum class Health {
-  healthy,    // nothing to do
-  attention,  // it works; something should be done before long
-  failing,    // data is lost or at risk
-};
+using Health = HealthGrade;
 
 struct Diagnosis {
   Health health = Health::healthy;
+  u32 score = 100;
   std::vector<std::string> reasons;  // the gravest first
   std::string advice;                // one sentence
 };

@@ -35,6 +35,7 @@ json well() {
 TEST(Health, NothingToDoWhenAllIsWell) {
   const Diagnosis diagnosis = diagnose(well());
   EXPECT_EQ(diagnosis.health, Health::healthy);
+  EXPECT_GE(diagnosis.score, kHealthyScore);
   EXPECT_TRUE(diagnosis.reasons.empty());
   EXPECT_EQ(diagnosis.advice, "Nothing needs to be done.");
 }

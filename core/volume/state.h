@@ -35,7 +35,7 @@ struct VolumeState {
   VolumeState(Host& h, const VolumeConfig& c) : host(h), config(c), store(h, executor) {}
 
   Host& host;
-  const VolumeConfig config;
+  VolumeConfig config;  // the limits in it may change while the volume runs
   Executor executor;
   Geometry geometry;
   u32 unit_sectors = 1;  // main's logical block: the smallest piece that it reads or writes

@@ -9,6 +9,7 @@
 #include "core/volume/mover.h"
 #include "core/volume/recovery.h"
 #include "core/volume/stats.h"
+#include "core/volume/tuning.h"
 
 namespace dmr {
 
@@ -62,6 +63,8 @@ class Volume {
   // A spare refused a flush or a FUA write of the hot path. The caller's request has failed; from
   // now on the spare takes no data.
   void flush_failed(Member member, IoStatus status);
+  // What is under way goes on under the limit that it began with, or under the new one.
+  Status tune(Tunable which, u64 value) { return set(state_.config, which, value); }
 
   [[nodiscard]] VolumeStats stats() const;
   [[nodiscard]] bool next_run(Index::Cursor& cursor, Run& run) const {

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "core/format/codec.h"
+#include "core/volume/health.h"
 #include "kernel/glue/kernel_host.h"
 
 namespace dmr::kernel {
@@ -18,6 +19,7 @@ void copy_pool(dmr_pool_stats& to, const PoolCounters& from) {
 void copy_member(dmr_member_stats& to, const MemberStats& from) {
   to.state = static_cast<u8>(from.state);
   to.breaker_open = from.breaker_open;
+  to.sectors = from.sectors;
   to.data_blocks = from.data_blocks;
   to.used_blocks = from.used_blocks;
   to.free_blocks = from.free_blocks;
@@ -52,6 +54,23 @@ void copy_counters(dmr_stats& to, const VolumeStats& from) {
   to.checkpoints = from.checkpoints;
 }
 
+static_assert(DMR_TUNABLES == kTunables);
+
+constexpr u32 kRunsOfOneLook = 4096;
+
+void paint(dmr_slices& slices, const Geometry& geometry, const Run& run) {
+  const u64 blocks = geometry.blocks();
+  const u64 slice_blocks = blocks / DMR_MAP_SLICES + (blocks % DMR_MAP_SLICES != 0);
+  const u64 last = (run.begin.value + run.length - 1) / slice_blocks;
+  for (u64 at = run.begin.value / slice_blocks; at <= last && at < DMR_MAP_SLICES; ++at) {
+    if (run.home.lost != LostKind::none) {
+      slices.kind[at] = 'l';
+    } else if (slices.kind[at] == '.') {
+      slices.kind[at] = 'r';
+    }
+  }
+}
+
 }  // namespace
 }  // namespace dmr::kernel
 
@@ -71,7 +90,9 @@ void dmr_volume_stats(const void* volume, dmr_stats* out) {
   copy_pool(out->pool[DMR_POOL_WORK], stats->work_items);
   copy_pool(out->pool[DMR_POOL_BUFFERS], stats->buffers);
   for (u32 m = 0; m < stats->members; ++m) copy_member(out->member[m], stats->member[m]);
+  out->health_score = health_score(facts_of(*stats));
   const format::Superblock& superblock = engine.superblock();
+  out->logical_block_bytes = superblock.member[kMain].logical_block_bytes;
   std::memcpy(out->set, superblock.header.set.bytes, sizeof out->set);
   std::memcpy(
       out->name, superblock.name,
@@ -93,6 +114,34 @@ std::uint8_t dmr_volume_next_run(const void* volume, std::uint64_t* cursor, dmr_
   out->member = run.home.member;
   out->lost = static_cast<u8>(run.home.lost);
   return 1;
+}
+
+void dmr_volume_slices(const void* volume, dmr_slices* slices) {
+  const Volume& engine = volume_of(volume);
+  Index::Cursor at{.next = Block(slices->cursor)};
+  Run run;
+  for (u32 i = 0; i < kRunsOfOneLook; ++i) {
+    slices->done = !engine.next_run(at, run);
+    if (slices->done != 0) break;
+    paint(*slices, engine.geometry(), run);
+  }
+  slices->cursor = at.next.value;
+}
+
+void dmr_volume_tune(void* volume, std::uint32_t tunable, std::uint32_t value) {
+  const Status status = volume_of(volume).tune(static_cast<Tunable>(tunable), value);
+  DMR_ASSERT(status == Status::ok);
+}
+
+const char* dmr_tunable_name(std::uint32_t tunable) { return kTunableRange[tunable].name; }
+
+std::uint32_t dmr_tunable_default(std::uint32_t tunable) {
+  return get(VolumeConfig{}, static_cast<Tunable>(tunable));
+}
+
+std::uint8_t dmr_tunable_allows(std::uint32_t tunable, std::uint64_t value) {
+  VolumeConfig config;
+  return set(config, static_cast<Tunable>(tunable), value) == Status::ok;
 }
 
 int dmr_find_member(void* target, std::uint32_t device, std::uint64_t sectors, void* block,

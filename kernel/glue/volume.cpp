@@ -184,6 +184,7 @@ void dmr_volume_open(void* volume, dmr_open* open) {
     load.device[m].sectors = open->member[m].sectors;
     load.device[m].logical_block_bytes = open->member[m].logical_block_bytes;
   }
+  for (u32 i = 0; i < kTunables; ++i) dmr_volume_tune(volume, i, open->tunable[i]);
   self->open.read_only = open->read_only != 0;
   self->open.findings = &self->findings;
   self->open.done = opened;

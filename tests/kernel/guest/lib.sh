@@ -76,8 +76,11 @@ reload_volume() { # a new table, then a resume: all state goes through the disks
   dmsetup load "$rn" --table "$(table_of "$@")"
   dmsetup resume "$rn"
 }
+folder_of() { # NAME: of its first target in sysfs
+  echo "/sys/dev/block/$(dmsetup info -c --noheadings --separator : -o major,minor "$1")/remap/0"
+}
 figure() { # figure NAME FIGURE
-  cat "/sys/dev/block/$(dmsetup info -c --noheadings --separator : -o major,minor "$1")/remap/0/$2"
+  cat "$(folder_of "$1")/$2"
 }
 
 pattern() { # pattern SEED SECTORS: text that repeats nowhere

@@ -158,32 +158,33 @@ scenario_bad_blocks_on_a_spare_are_passed_over() {
   same_at /dev/mapper/vol 8192 /tmp/a.img
 }
 
-fill_filesystem() { # FOLDER: 60 files with a list of their sums
-  for n in $(seq 60); do
-    pattern "$n" $((n * 7 + 1)) >"$1/file$n"
-  done
-  (cd "$1" && md5sum file* >sums)
+scenario_a_spare_whose_metadata_fails_turns_the_volume_read_only() {
+  main=$(null_disk m 32) spare=$(null_disk s 8)
+  make_volume vol "$main" "$spare"
+  pattern a 64 >/tmp/a.img
+  put /dev/mapper/vol 1024 /tmp/a.img
+  # All of the spare refuses: neither a home nor a record of one can be written.
+  bad_blocks s 0 $(($(sectors_of "$spare") - 1))
+  bad_blocks m 4096 4103
+  refuses put /dev/mapper/vol 4096 /tmp/a.img 4k
+  expect "remapped blocks" "$(figure vol remapped_blocks)" 0
+  same_at /dev/mapper/vol 1024 /tmp/a.img
+  [ "$(figure vol health_score)" -lt 50 ] || fail "health $(figure vol health_score)"
 }
 
-scenario_ext4_full_of_files_on_a_failing_disk() {
-  main=$(null_disk m 48) spare=$(null_disk s 16)
-  make_volume vol "$main" "$spare"
-  mkfs.ext4 -q -F /dev/mapper/vol
-  at=2500
-  while [ $at -lt 90000 ]; do
-    bad_blocks m $at $((at + 20))
-    at=$((at + 1700))
-  done
-  modprobe ext4
-  mount -t ext4 /dev/mapper/vol /mnt
-  fill_filesystem /mnt
-  sync
-  umount /mnt
-  e2fsck -f -n /dev/mapper/vol
-  [ "$(figure vol remapped_blocks)" -gt 0 ] || fail "no block was remapped"
-  dmsetup remove vol
-  start_volume vol "$main" "$spare"
-  mount -t ext4 /dev/mapper/vol /mnt
-  (cd /mnt && md5sum -c sums >/tmp/sums.log) || fail "$(grep -v OK /tmp/sums.log)"
-  umount /mnt
+scenario_blocks_that_cannot_be_read_heal_when_written() {
+  main=$(null_disk m 32) spare=$(null_disk s 8)
+  modprobe dm-dust
+  dmsetup create dust --table "0 $(sectors_of "$main") dust $main 0 512"
+  pattern a 1024 >/tmp/a.img
+  put "/dev/mapper/dust" 4096 /tmp/a.img
+  make_volume vol /dev/mapper/dust "$spare"
+  for bad in 4100 4101 4500; do dmsetup message dust 0 addbadblock $bad; done
+  dmsetup message dust 0 enable
+  expect unreadable "$(unreadable /dev/mapper/vol 4096 16)" "4100 4101 "
+  expect unreadable "$(unreadable /dev/mapper/vol 4496 8)" "4500 "
+  expect "lost sectors" "$(figure vol lost_sectors)" 3
+  put /dev/mapper/vol 4096 /tmp/a.img
+  same_at /dev/mapper/vol 4096 /tmp/a.img
+  expect "lost sectors after a write" "$(figure vol lost_sectors)" 0
 }

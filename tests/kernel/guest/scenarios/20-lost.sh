@@ -43,3 +43,22 @@ scenario_marked_blocks_come_home_again() {
   same_at /dev/mapper/vol 0 /tmp/a.img
   same_at "$main" 0 /tmp/a.img
 }
+
+scenario_a_map_of_100000_runs_is_loaded_and_used() {
+  main=$(null_disk m 1024) spare=$(null_disk s 480)
+  map_image vol "$main" "$spare" 100000
+  start_volume vol "$main" "$spare"
+  expect "remapped blocks" "$(figure vol remapped_blocks)" 100000
+  expect runs "$(figure vol runs)" 100000
+  # The last 200,000 of 262,144 blocks, every second of them.
+  expect map "$(figure vol region_map)" "$(printf '%15s' | tr ' ' .)$(printf '%49s' | tr ' ' r)"
+  pattern a 512 >/tmp/a.img
+  put /dev/mapper/vol 1500000 /tmp/a.img 256k
+  same_at /dev/mapper/vol 1500000 /tmp/a.img
+  reload_volume vol "$main" "$spare"
+  expect "remapped blocks after reload" "$(figure vol remapped_blocks)" 100000
+  get /dev/mapper/vol 1500000 512 /tmp/b.img 4k
+  cmp /tmp/a.img /tmp/b.img || fail "differs after reload"
+  dmsetup remove vol
+  dm-remap check "$main" "$spare" >/tmp/check.log || fail "check finds faults"
+}

@@ -62,9 +62,22 @@ scenario_status_table_and_garbage() {
   done
   dmsetup message vol 0 checkpoint | grep -q ok || fail checkpoint
   dmsetup message vol 0 stats | grep -q '^remapped_blocks 0$' || fail stats
+  limits=" read_attempts write_attempts spare_attempts probes recover_deadline_ms "
+  limits+="device_timeout_ms breaker_rest_ms "
+  long=$(printf '%4000d' 7)x
   for file in /sys/block/dm-*/remap/0/*; do
-    [ -n "$(cat "$file")" ] || fail "$file is empty"
-    refuses sh -c "echo 1 >$file"
+    before=$(cat "$file")
+    [ -n "$before" ] || fail "$file is empty"
+    case $limits in
+      *" ${file##*/} "*)
+        for garbage in " " x -1 0 1x "1 2" 600001 99999999999999999999 "$long"; do
+          if printf %s "$garbage" 2>/dev/null >"$file"; then fail "$file takes '$garbage'"; fi
+        done
+        expect "${file##*/}" "$(cat "$file")" "$before"
+        echo "$before" >"$file" || fail "$file takes not even its own value"
+        ;;
+      *) if echo 1 2>/dev/null >"$file"; then fail "$file takes a value"; fi ;;
+    esac
   done
   for table in "remap" "remap $main" "remap $main 0" "remap $main 9 $spare" "remap $main 1" \
     "remap /dev/nothing 1 $spare" "remap $main 1 $spare 1" "remap $main 1 $spare 1 nonsense" \
@@ -78,6 +91,37 @@ scenario_status_table_and_garbage() {
   dmsetup status vol | grep -q 'remap closed' || fail "status while suspended"
   refuses dmsetup message vol 0 checkpoint
   dmsetup resume vol
+}
+
+scenario_figures_tell_what_happened() {
+  main=$(null_disk m 32) spare=$(null_disk s 8)
+  make_volume vol "$main" "$spare"
+  expect health "$(figure vol health_score)" 100
+  expect map "$(figure vol region_map)" "$(printf '%64s' | tr ' ' .)"
+  # One of 64 parts has 1024 sectors.
+  bad_blocks m 1024 1031
+  pattern a 128 >/tmp/a.img
+  put /dev/mapper/vol 1024 /tmp/a.img
+  expect map "$(figure vol region_map)" ".r$(printf '%62s' | tr ' ' .)"
+  expect "pool of I/O contexts" "$(figure vol pool_io_size)" 32
+  expect "pool of work items" "$(figure vol pool_work_size)" 16
+  expect "pool of buffers" "$(figure vol pool_buffers_size)" 8
+  expect "pool of health records" "$(figure vol pool_health_size)" 64
+  expect "work under way" "$(figure vol pool_work_in_use)" 0
+  [ "$(figure vol pool_work_high_water)" -ge 1 ] || fail "no work item was ever used"
+  [ "$(figure vol commits)" -ge 1 ] || fail "no commit is counted"
+  [ "$(figure vol write_errors_unspecified)" -ge 1 ] || fail "no error is counted"
+  echo 5 >"$(folder_of vol)/read_attempts"
+  expect "a limit" "$(figure vol read_attempts)" 5
+  dmsetup suspend vol
+  dmsetup resume vol
+  expect "a limit after resume" "$(figure vol read_attempts)" 5
+  expect map "$(figure vol region_map)" ".r$(printf '%62s' | tr ' ' .)"
+  dmsetup message vol 0 stats >/tmp/stats
+  for line in 'name vol' 'members 2' 'member_0_state live' 'member_1_used_blocks 1' \
+    'health_score 100'; do
+    grep -qx "$line" /tmp/stats || fail "stats lacks '$line': $(cat /tmp/stats)"
+  done
 }
 
 scenario_wrong_and_damaged_members_are_refused() {

@@ -90,6 +90,41 @@ scenario_eight_jobs_of_verified_load_on_bad_blocks() {
   expect "lost sectors" "$(figure vol lost_sectors)" 0
 }
 
+scenario_errors_appear_under_eight_jobs_of_verified_load() {
+  main=$(null_disk m 64) spare=$(null_disk s 16)
+  make_volume vol "$main" "$spare"
+  fio --name=load --filename=/dev/mapper/vol --rw=randwrite --bsrange=4k-64k --size=4m \
+    --offset_increment=8m --numjobs=8 --direct=1 --ioengine=libaio --iodepth=4 --loops=2 \
+    --verify=crc32c --do_verify=1 --verify_fatal=1 --group_reporting --minimal >/tmp/fio.log &
+  load=$!
+  at=100
+  while kill -0 $load 2>/dev/null && [ $at -lt 131072 ]; do
+    bad_blocks m $at $((at + 7))
+    at=$((at + 1511))
+  done
+  wait $load || true
+  # A sector that turns bad between its write and its verification is lost, and read as an error;
+  # nothing may ever be read that is wrong.
+  if grep -qiE 'verify: bad|bad magic|mismatch' /tmp/fio.log; then fail "$(cat /tmp/fio.log)"; fi
+  [ "$(figure vol remapped_blocks)" -gt 0 ] || fail "no block was remapped"
+}
+
+scenario_sixteen_failed_requests_are_committed_together() {
+  main=$(null_disk m 32) spare=$(null_disk s 8)
+  make_volume vol "$main" "$spare"
+  bad_blocks m 4096 4223
+  # Confirmation first, so that the sixteen need no more than their commit.
+  pattern a 8 >/tmp/a.img
+  put /dev/mapper/vol 4096 /tmp/a.img 4k
+  before=$(figure vol commits)
+  fio --name=batch --filename=/dev/mapper/vol --rw=write --bs=4k --offset=2m --size=64k --direct=1 \
+    --ioengine=libaio --iodepth=16 --iodepth_batch_submit=16 --iodepth_batch_complete_min=16 \
+    --minimal >/tmp/fio.log
+  expect "remapped blocks" "$(figure vol remapped_blocks)" 16
+  commits=$(($(figure vol commits) - before))
+  [ $commits -le 3 ] || fail "$commits commits"
+}
+
 scenario_discard_goes_through_and_remapped_blocks_stay() {
   main=$(null_disk m 32) spare=$(null_disk s 8)
   make_volume vol "$main" "$spare"
