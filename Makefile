@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # The commands that the README names. Each does everything itself, from a bare Debian 12 on.
-# For daily work use the CMake presets: release, debug, clang, asan, tsan.
+# For daily work use the CMake presets: release, debug, clang, asan, tsan,
+# fuzz, coverage.
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := build
-.PHONY: build demo test bench clean kernel test-kernel
+.PHONY: build demo test fuzz coverage bench clean kernel test-kernel
 
 # $(call configure,PRESET,OPTIONS): quiet unless it fails.
 configure = log=$$(cmake --preset $(1) $(2) 2>&1) || { echo "$$log" >&2; exit 1; }
@@ -36,6 +37,20 @@ test:
 	@$(call compile,tsan)
 	@echo 'subdirs(release asan tsan)' >build/CTestTestfile.cmake
 	@ctest --test-dir build --parallel $(JOBS) --timeout 300 --no-tests=error --output-on-failure
+
+# FUZZ_SECONDS for each target of tests/fuzz, one after the other.
+fuzz:
+	@scripts/install-packages test
+	@$(call configure,fuzz)
+	@$(call compile,fuzz)
+	@FUZZ_SECONDS=$(or $(FUZZ_SECONDS),600) scripts/fuzz build/fuzz
+
+# Lines and branches of core/ that its own tests and the simulator's reach.
+coverage:
+	@scripts/install-packages test
+	@$(call configure,coverage)
+	@$(call compile,coverage)
+	@scripts/coverage build/coverage
 
 bench:
 	@scripts/install-packages bench
