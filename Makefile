@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # The commands that the README names. Each does everything itself, from a bare Debian 12 on.
-# For daily work use the CMake presets: release, debug, clang, asan, tsan.
+# For daily work use the CMake presets: release, debug, clang, asan, tsan,
+# fuzz, coverage.
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := build
-.PHONY: build demo test bench clean kernel kernel-vm test-kernel \
+.PHONY: build demo test fuzz coverage bench clean kernel kernel-vm test-kernel \
   bench-kernel test-kernel-debug
 
 # $(call configure,PRESET,OPTIONS): quiet unless it fails.
@@ -56,6 +57,20 @@ soak:
 	  build/release/dm-remap simulate --seconds $$(( ($(SOAK_SECONDS) + 1) / 2 )) \
 	    --seed $(SOAK_SEED) $$profile; \
 	done
+
+# FUZZ_SECONDS for each target of tests/fuzz, one after the other.
+fuzz:
+	@scripts/install-packages test
+	@$(call configure,fuzz)
+	@$(call compile,fuzz)
+	@FUZZ_SECONDS=$(or $(FUZZ_SECONDS),600) scripts/fuzz build/fuzz
+
+# Lines and branches of core/ that its own tests and the simulator's reach.
+coverage:
+	@scripts/install-packages test
+	@$(call configure,coverage)
+	@$(call compile,coverage)
+	@scripts/coverage build/coverage
 
 bench:
 	@scripts/install-packages bench

@@ -29,8 +29,16 @@ if(DMR_SANITIZER STREQUAL "address")
   set(sanitize -fsanitize=address,undefined -fno-sanitize=vptr -fno-sanitize-recover=all)
 elseif(DMR_SANITIZER STREQUAL "thread")
   set(sanitize -fsanitize=thread)
+elseif(DMR_SANITIZER STREQUAL "fuzzer")
+  # The sanitizers of `address`, and the counters that libFuzzer steers by.
+  set(sanitize -fsanitize=address,undefined,fuzzer-no-link -fno-sanitize=vptr
+      -fno-sanitize-recover=all)
+elseif(DMR_SANITIZER STREQUAL "coverage")
+  # No sanitizer: counters of the source's own regions and branches, for llvm-cov.
+  set(sanitize -fprofile-instr-generate -fcoverage-mapping)
 elseif(NOT DMR_SANITIZER STREQUAL "")
-  message(FATAL_ERROR "DMR_SANITIZER is `${DMR_SANITIZER}`; it may be empty, `address` or `thread`")
+  message(FATAL_ERROR "DMR_SANITIZER is `${DMR_SANITIZER}`; it may be empty, `address`, `thread`, "
+                      "`fuzzer` or `coverage`")
 endif()
 if(DEFINED sanitize)
   add_compile_options(${sanitize})

@@ -88,6 +88,17 @@ Expected<Exit> CommandLine::run_parsed() {
   return found->second();
 }
 
+// A success is one only when what was printed has gone out.
+Expected<Exit> CommandLine::run_to_the_end() {
+  try {
+    Expected<Exit> outcome = run_parsed();
+    if (!outcome || std::fflush(stdout) == 0) return outcome;
+  } catch (const std::system_error&) {  // fmt's, of output that is longer than stdio's buffer
+    if (std::ferror(stdout) == 0) throw;
+  }
+  return failed("the output could not be written");
+}
+
 int CommandLine::run(int argc, char** argv) {
   const std::string first = argc > 1 ? argv[1] : "";
   std::vector<std::string> known;
@@ -107,14 +118,7 @@ int CommandLine::run(int argc, char** argv) {
     print_error(fmt::format("{}; {}", one_line(error.what()), usage_hint()));
     return number(Exit::usage);
   }
-  Expected<Exit> outcome = Exit::ok;
-  try {
-    outcome = run_parsed();
-  } catch (const std::system_error&) {  // what fmt::print throws when stdout takes no more
-    if (std::ferror(stdout) == 0) throw;
-    outcome = failed("the output could not be written");
-  }
-  if (outcome && std::fflush(stdout) != 0) outcome = failed("the output could not be written");
+  const Expected<Exit> outcome = run_to_the_end();
   if (!outcome) {
     print_error(one_line(outcome.error().message));
     return outcome.error().exit_code;

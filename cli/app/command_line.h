@@ -46,6 +46,7 @@ class CommandLine {
 
  private:
   [[nodiscard]] Expected<Exit> run_parsed();
+  [[nodiscard]] Expected<Exit> run_to_the_end();
   [[nodiscard]] std::string usage_hint() const;
 
   std::shared_ptr<HelpFormatter> help_;

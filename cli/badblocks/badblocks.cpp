@@ -7,6 +7,8 @@
 
 #include <fmt/format.h>
 
+#include "cli/app/quoted.h"
+
 namespace dmr::cli {
 namespace {
 
@@ -22,14 +24,6 @@ std::string_view trimmed(std::string_view text) {
   const std::size_t begin = text.find_first_not_of(kBlanks);
   if (begin == std::string_view::npos) return {};
   return text.substr(begin, text.find_last_not_of(kBlanks) - begin + 1);
-}
-
-// A bounded, printable picture of a line that could be anything.
-std::string quoted(std::string_view text) {
-  constexpr std::size_t kShown = 40;
-  std::string shown(text.substr(0, kShown));
-  std::replace_if(shown.begin(), shown.end(), [](char c) { return c < ' ' || c > '~'; }, '?');
-  return fmt::format("`{}{}`", shown, text.size() > kShown ? "..." : "");
 }
 
 std::expected<u64, std::string> parse_number(std::string_view text, u64 line) {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// `dm-remap export`: what main has lost, in a form that other tools read.
+// `dm-remap export`: what main has lost, in forms that other tools read.
 #include <memory>
 #include <string>
 #include <vector>
@@ -11,6 +11,7 @@
 #include "cli/badblocks/badblocks.h"
 #include "cli/client/session.h"
 #include "cli/commands/commands.h"
+#include "cli/mapfile/mapfile.h"
 
 namespace dmr::cli {
 namespace {
@@ -18,55 +19,87 @@ namespace {
 constexpr CommandText kText{
     .name = "export",
     .group = "Use",
-    .summary = "Print the bad blocks of main as badblocks(8) does",
+    .summary = "Print bad blocks for badblocks(8) or ddrescue(1)",
     .explanation =
-        "Prints one block number a line, for all that lives on a spare or is lost: what must not\n"
-        "be used when main is used without dm-remap. e2fsck -l and mkfs.ext4 -l read such lists,\n"
-        "with the block size of the filesystem.",
+        "--badblocks prints one block number a line, for all that lives on a spare or is lost:\n"
+        "what must not be used when main is used without dm-remap. e2fsck -l and mkfs.ext4 -l "
+        "read\n"
+        "such lists, with the block size of the filesystem.\n"
+        "--mapfile prints a mapfile of GNU ddrescue for a copy of the volume: what is lost is a "
+        "bad\n"
+        "area of it, everything else is finished.",
     .examples =
         "  dm-remap export tank --badblocks > bad.txt\n"
-        "  dm-remap export tank --badblocks --block-size 4096 | e2fsck -l - /dev/sdb"};
+        "  dm-remap export tank --badblocks --block-size 4096 | e2fsck -l - /dev/sdb\n"
+        "  dm-remap export tank --mapfile > tank.map"};
 
 struct Options {
   std::string name;
   BadblocksUnit unit;
   bool badblocks = false;
+  bool mapfile = false;
   bool json = false;
 };
 
-void add_ranges(std::vector<SectorRange>& ranges, const nlohmann::json& run) {
-  const bool in_part = run.at("member") == 0 && run.contains("lost");
-  if (!in_part) {
+void add_lost(std::vector<SectorRange>& ranges, const nlohmann::json& run) {
+  if (run.contains("lost")) {
+    for (const auto& sector : run.at("lost")) {
+      ranges.push_back({.begin = Sector(sector.get<u64>()), .sectors = 1});
+    }
+  } else if (run.at("lost_sectors").get<u64>() > 0) {  // all of it
     ranges.push_back(
         {.begin = Sector(run.at("sector").get<u64>()), .sectors = run.at("sectors").get<u64>()});
-    return;
-  }
-  for (const auto& sector : run.at("lost")) {
-    ranges.push_back({.begin = Sector(sector.get<u64>()), .sectors = 1});
   }
 }
 
-Expected<Exit> export_list(const Options& options) {
-  if (const std::string fault = badblocks_unit_fault(options.unit); !fault.empty()) {
-    return misused(fault);
-  }
-  auto session = Session::open(options.name);
-  if (!session) return std::unexpected(session.error());
-  std::vector<SectorRange> ranges;
-  const auto read =
-      session->for_each_run([&](const nlohmann::json& run) { add_ranges(ranges, run); });
-  if (!read) return std::unexpected(read.error());
+// What main must not be used for: all that lives elsewhere, and what is lost.
+void add_bad(std::vector<SectorRange>& ranges, const nlohmann::json& run) {
+  const bool in_part = run.at("member") == 0 && run.contains("lost");
+  if (in_part) return add_lost(ranges, run);
+  ranges.push_back(
+      {.begin = Sector(run.at("sector").get<u64>()), .sectors = run.at("sectors").get<u64>()});
+}
+
+void print_badblocks(const Options& options, const std::vector<SectorRange>& ranges) {
   const std::string text = format_badblocks(ranges, options.unit);
-  if (!options.json) {
-    fmt::print("{}", text);
-    return Exit::ok;
-  }
+  if (!options.json) return fmt::print("{}", text);
   Json blocks = Json::array();
   for (std::size_t at = 0; at < text.size(); at = text.find('\n', at) + 1) {
     blocks.push_back(std::stoull(text.substr(at)));
   }
   print_json(
       {{"name", options.name}, {"block_bytes", options.unit.block_bytes}, {"blocks", blocks}});
+}
+
+void print_mapfile(const Options& options, const std::vector<SectorRange>& ranges,
+                   u64 volume_sectors) {
+  if (!options.json) return fmt::print("{}", format_mapfile(ranges, volume_sectors));
+  Json lost = Json::array();
+  for (const SectorRange& range : ranges) {
+    lost.push_back({{"sector", range.begin.value}, {"sectors", range.sectors}});
+  }
+  print_json({{"name", options.name}, {"volume_sectors", volume_sectors}, {"lost", lost}});
+}
+
+Expected<Exit> export_list(const Options& options) {
+  if (options.badblocks == options.mapfile) return misused("give one of --badblocks and --mapfile");
+  if (const std::string fault = badblocks_unit_fault(options.unit); !fault.empty()) {
+    return misused(fault);
+  }
+  auto session = Session::open(options.name);
+  if (!session) return std::unexpected(session.error());
+  const auto status = session->status();
+  if (!status) return std::unexpected(status.error());
+  std::vector<SectorRange> ranges;
+  const auto read = session->for_each_run([&](const nlohmann::json& run) {
+    options.mapfile ? add_lost(ranges, run) : add_bad(ranges, run);
+  });
+  if (!read) return std::unexpected(read.error());
+  if (options.mapfile) {
+    print_mapfile(options, ranges, status->at("volume_sectors").get<u64>());
+  } else {
+    print_badblocks(options, ranges);
+  }
   return Exit::ok;
 }
 
@@ -76,9 +109,11 @@ void add_export(CommandLine& line) {
   Command& command = line.add(kText);
   const auto options = std::make_shared<Options>();
   add_name(command, options->name);
-  command.add_flag("--badblocks", options->badblocks, "The form: one block number a line")
-      ->required();
-  command.add_option("--block-size", options->unit.block_bytes, "What one number counts (1024)")
+  command.add_flag("--badblocks", options->badblocks, "The form: one block number a line");
+  command.add_flag("--mapfile", options->mapfile, "The form: a mapfile of ddrescue");
+  command
+      .add_option("--block-size", options->unit.block_bytes,
+                  "What one number of a list counts (1024)")
       ->type_name("BYTES")
       ->transform(size_in_bytes());
   add_json(command, options->json);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // `dm-remap import`: marks what another tool has found to be bad.
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
@@ -15,30 +16,38 @@
 #include "cli/badblocks/badblocks.h"
 #include "cli/commands/commands.h"
 #include "cli/commands/move.h"
+#include "cli/mapfile/mapfile.h"
 #include "runtime/device/file_descriptor.h"
 
 namespace dmr::cli {
 namespace {
 
+constexpr u64 kMaxListBytes = std::max(kMaxBadblocksBytes, kMaxMapfileBytes);
+
 constexpr CommandText kText{
     .name = "import",
     .group = "Use",
-    .summary = "Mark the blocks of a badblocks(8) list",
+    .summary = "Mark what badblocks(8) or ddrescue(1) has found",
     .explanation =
-        "Reads a list as badblocks(8) writes it, one block number a line, and moves all of them "
-        "to\n"
-        "the spare. The whole list is read first: when a line is wrong, nothing is changed.\n"
-        "FILE may be - for the standard input. Give --block-size when badblocks was run with -b.",
+        "Moves all blocks of a list of badblocks(8), one block number a line, to the spare, or\n"
+        "those that a mapfile of GNU ddrescue calls bad. What ddrescue has not read yet, trimmed\n"
+        "or scraped is left alone. The whole file is read first: when a line is wrong, nothing is\n"
+        "changed. FILE may be - for the standard input. Give --block-size when badblocks was run\n"
+        "with -b.",
     .examples =
         "  badblocks -o bad.txt /dev/sdb\n"
         "  dm-remap import tank --badblocks bad.txt\n"
-        "  dm-remap import tank --badblocks bad4k.txt --block-size 4096"};
+        "  dm-remap import tank --badblocks bad4k.txt --block-size 4096\n"
+        "  dm-remap import tank --mapfile rescue.map"};
 
 struct Options {
   std::string name;
-  std::string file;
+  std::string badblocks;
+  std::string mapfile;
   BadblocksUnit unit;
   bool json = false;
+
+  [[nodiscard]] const std::string& file() const { return mapfile.empty() ? badblocks : mapfile; }
 };
 
 Expected<std::string> read_file(const std::string& path) {
@@ -56,38 +65,69 @@ Expected<std::string> read_file(const std::string& path) {
     if (got < 0) return failed(fmt::format("{} cannot be read: {}", path, std::strerror(errno)));
     if (got == 0) return text;
     text.append(buffer.data(), static_cast<std::size_t>(got));
-    if (text.size() > kMaxBadblocksBytes) {
+    if (text.size() > kMaxListBytes) {
       return failed(fmt::format("{} is longer than {}: that is no list of bad blocks", path,
-                                binary_size(kMaxBadblocksBytes)));
+                                binary_size(kMaxListBytes)));
     }
   }
 }
 
+// What the file says, whatever its form. A list of bad blocks leaves nothing open.
+std::expected<Mapfile, std::string> parse(const Options& options, const std::string& text,
+                                          u64 volume_sectors) {
+  if (!options.mapfile.empty()) return parse_mapfile(text, volume_sectors);
+  auto ranges = parse_badblocks(text, options.unit, volume_sectors);
+  if (!ranges) return std::unexpected(std::move(ranges.error()));
+  return Mapfile{.bad = std::move(*ranges)};
+}
+
+void print_moved(const Mapfile& map, const Moved& moved) {
+  fmt::print("{} read: {} moved to the spare, {} left as they were, {} lost.\n",
+             counted(map.bad.size(), "range", "ranges"),
+             counted(moved.blocks_changed, "block", "blocks"), grouped(moved.blocks_unchanged),
+             counted(moved.sectors_lost, "sector", "sectors"));
+  const u64 open = map.non_tried + map.non_trimmed + map.non_scraped;
+  if (open == 0) return;
+  fmt::print(
+      "Left alone: {} that ddrescue has not read to the end ({} non-tried, {} non-trimmed, "
+      "{} non-scraped).\nLet it finish and import the mapfile again.\n",
+      binary_size(open), binary_size(map.non_tried), binary_size(map.non_trimmed),
+      binary_size(map.non_scraped));
+}
+
+void print_json_of(const Options& options, const Mapfile& map, const Moved& moved) {
+  if (options.mapfile.empty()) return print_moved_json(options.name, moved);
+  Json json = moved_json(options.name, moved);
+  json["non_tried_bytes"] = map.non_tried;
+  json["non_trimmed_bytes"] = map.non_trimmed;
+  json["non_scraped_bytes"] = map.non_scraped;
+  print_json(json);
+}
+
 Expected<Exit> import(const Options& options) {
+  if (options.badblocks.empty() == options.mapfile.empty()) {
+    return misused("give one of --badblocks FILE and --mapfile FILE");
+  }
   if (const std::string fault = badblocks_unit_fault(options.unit); !fault.empty()) {
     return misused(fault);
   }
   auto session = Session::open(options.name);
   if (!session) return std::unexpected(session.error());
-  const auto text = read_file(options.file);
+  const auto text = read_file(options.file());
   if (!text) return std::unexpected(text.error());
   const auto status = session->status();
   if (!status) return std::unexpected(status.error());
-  const u64 volume_sectors = status->at("volume_sectors").get<u64>();
-  const auto ranges = parse_badblocks(*text, options.unit, volume_sectors);
-  if (!ranges) {
-    return failed(fmt::format("{}: {}; nothing was changed", options.file, ranges.error()));
+  const auto map = parse(options, *text, status->at("volume_sectors").get<u64>());
+  if (!map) {
+    return failed(fmt::format("{}: {}; nothing was changed", options.file(), map.error()));
   }
-  const auto moved = session->move("mark", *ranges);
+  const auto moved = session->move("mark", map->bad);
   if (!moved) return std::unexpected(moved.error());
   if (options.json) {
-    print_moved_json(options.name, *moved);
-    return Exit::ok;
+    print_json_of(options, *map, *moved);
+  } else {
+    print_moved(*map, *moved);
   }
-  fmt::print("{} read: {} moved to the spare, {} left as they were, {} lost.\n",
-             counted(ranges->size(), "range", "ranges"),
-             counted(moved->blocks_changed, "block", "blocks"), grouped(moved->blocks_unchanged),
-             counted(moved->sectors_lost, "sector", "sectors"));
   return Exit::ok;
 }
 
@@ -97,10 +137,13 @@ void add_import(CommandLine& line) {
   Command& command = line.add(kText);
   const auto options = std::make_shared<Options>();
   add_name(command, options->name);
-  command.add_option("--badblocks", options->file, "The list; - for the standard input")
-      ->required()
+  command.add_option("--badblocks", options->badblocks, "A list; - for the standard input")
       ->type_name("FILE");
-  command.add_option("--block-size", options->unit.block_bytes, "What one number counts (1024)")
+  command.add_option("--mapfile", options->mapfile, "A mapfile of ddrescue; - likewise")
+      ->type_name("FILE");
+  command
+      .add_option("--block-size", options->unit.block_bytes,
+                  "What one number of a list counts (1024)")
       ->type_name("BYTES")
       ->transform(size_in_bytes());
   add_json(command, options->json);

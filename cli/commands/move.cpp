@@ -2,7 +2,6 @@
 // Ranges in, numbers of moved blocks out.
 #include "cli/commands/move.h"
 
-#include "cli/app/output.h"
 #include "cli/app/sizes.h"
 
 namespace dmr::cli {
@@ -17,11 +16,15 @@ Expected<std::vector<SectorRange>> parse_ranges(const std::vector<std::string>& 
   return ranges;
 }
 
+Json moved_json(const std::string& name, const Moved& moved) {
+  return {{"name", name},
+          {"blocks_changed", moved.blocks_changed},
+          {"blocks_unchanged", moved.blocks_unchanged},
+          {"sectors_lost", moved.sectors_lost}};
+}
+
 void print_moved_json(const std::string& name, const Moved& moved) {
-  print_json({{"name", name},
-              {"blocks_changed", moved.blocks_changed},
-              {"blocks_unchanged", moved.blocks_unchanged},
-              {"sectors_lost", moved.sectors_lost}});
+  print_json(moved_json(name, moved));
 }
 
 }  // namespace dmr::cli

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "cli/app/outcome.h"
+#include "cli/app/output.h"
 #include "cli/client/session.h"
 
 namespace dmr::cli {
@@ -15,6 +16,7 @@ namespace dmr::cli {
 [[nodiscard]] Expected<std::vector<SectorRange>> parse_ranges(
     const std::vector<std::string>& words);
 
+[[nodiscard]] Json moved_json(const std::string& name, const Moved& moved);
 void print_moved_json(const std::string& name, const Moved& moved);
 
 }  // namespace dmr::cli

@@ -245,6 +245,26 @@ TEST_P(Damage, BothCopiesOfAReplayedBlockAreAGap) {
   }
 }
 
+// A power cut tears one block; two that are gone at the end were acknowledged, the older one at
+// least.
+TEST_P(Damage, TwoLostBlocksAtTheEndAreNoTornTail) {
+  for (const u64 sequence : {11U, 12U}) {
+    for (const Unit unit : copies_of(sequence)) zero(unit);
+  }
+  EXPECT_EQ(bench_.load(), Status::damaged);
+  ASSERT_EQ(bench_.findings.count(FindingKind::journal_gap), 1U);
+  EXPECT_EQ(bench_.findings.all.back().sequence, 11U);
+}
+
+TEST_P(Damage, ATornTailBesideADamagedSlotIsATail) {
+  for (Member m = 1; m <= spares(); ++m) {
+    for (u8 area = 0; area < kAreas; ++area) change({m, layout_.journal_slot(area, 13)}, 100);
+  }
+  zero({1, layout_.journal_slot(0, 14)});  // another slot shows that no block 14 was acknowledged
+  EXPECT_EQ(bench_.load(), Status::ok);
+  EXPECT_EQ(bench_.model.map, expected_);
+}
+
 TEST_P(Damage, WithoutAnyCheckpointTheSetIsRefused) {
   for (Member m = 1; m <= spares(); ++m) {
     zero({m, layout_.checkpoint_block(0, 0)});

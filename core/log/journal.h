@@ -58,6 +58,9 @@ class Journal {
   // The end of the chain cannot be known: each copy of the block behind `tail` may be there, on a
   // spare that does not answer now or in a slot that cannot be read.
   [[nodiscard]] bool tail_is_hidden(u64 tail) const;
+  // The blocks behind `tail` may have been there: none of the next two places is intact. A power
+  // cut tears one block, so this is damage.
+  [[nodiscard]] bool tail_is_doubtful(u64 tail) const;
   // Tells of bad slots. Silent: where the block behind `tail` goes (a power cut tears it). False
   // when there was something to tell.
   bool report(u64 tail, FindingSink& findings) const;
@@ -86,6 +89,8 @@ class Journal {
   // The slot of this area where the block with this sequence belongs.
   [[nodiscard]] Slot& slot_of(Member member, u32 area, u64 sequence) const;
   [[nodiscard]] static bool holds(const Slot& slot, ChainPoint point);
+  // An intact slot shows that no block with this sequence has been acknowledged.
+  [[nodiscard]] bool is_ruled_out(u64 sequence) const;
   // A slot that holds the block, and the number of those that do; null when none does.
   [[nodiscard]] const Slot* find(ChainPoint point, u32& copies) const;
   Status open_table();

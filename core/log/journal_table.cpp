@@ -216,6 +216,21 @@ bool Journal::tail_is_hidden(u64 tail) const {
   return true;
 }
 
+// Each live spare takes a copy of every block, in its area 0; one that is alone in both.
+bool Journal::is_ruled_out(u64 sequence) const {
+  const bool is_alone = in_table_.size() == 1;
+  for (Member m = 1; m < context_.members(); ++m) {
+    if (!in_table_.has(m)) continue;
+    if (slot_of(m, 0, sequence).state == SlotState::good) return true;
+    if (is_alone && slot_of(m, 1, sequence).state == SlotState::good) return true;
+  }
+  return false;
+}
+
+bool Journal::tail_is_doubtful(u64 tail) const {
+  return !is_ruled_out(tail + 1) && !is_ruled_out(tail + 2);
+}
+
 bool Journal::report(u64 tail, FindingSink& findings) const {
   bool silent = true;
   for (Member m = 1; m < context_.members(); ++m) {

@@ -220,6 +220,7 @@ Task<Status> MetadataStore::load_records(FrameStack& frames, RecordSink& sink) {
   }
   if (!journal_.report(attempted_, findings_)) needs_refresh_ = true;
   if (journal_.tail_is_hidden(attempted_)) co_return Status::io_error;
+  if (journal_.tail_is_doubtful(attempted_)) co_return refuse_gap(attempted_ + 1);
   co_return co_await journal_.replay(frames, sink, findings_);
 }
 

@@ -79,6 +79,20 @@ class Json(RunningTest):
                      absent={"gaps[].first", "gaps[].last"})
         self.compare("repair", self.succeed("repair", "--json", spare).json)
 
+    def compare_import_and_export(self):
+        badblocks = {"block_bytes", "blocks"}
+        mapfile = {"volume_sectors", "lost[].sector", "lost[].sectors"}
+        self.compare("export", self.succeed("export", "tank", "--badblocks", "--json").json,
+                     absent=mapfile)
+        self.compare("export", self.succeed("export", "tank", "--mapfile", "--json").json,
+                     absent=badblocks | mapfile - {"volume_sectors"})  # nothing is lost
+        path = self.folder / "list"
+        path.write_text("40\n")
+        self.compare("import", self.succeed("import", "tank", "--badblocks", path, "--json").json,
+                     absent={f"non_{what}_bytes" for what in ("tried", "trimmed", "scraped")})
+        path.write_text("0 + 1\n0 512 -\n")
+        self.compare("import", self.succeed("import", "tank", "--mapfile", path, "--json").json)
+
     def test_commands_on_a_running_volume(self):
         self.make_volume()
         self.compare("start", self.succeed("start", "tank", "--export", "nbd", "--tcp",
@@ -86,7 +100,7 @@ class Json(RunningTest):
         self.compare("mark", self.succeed("mark", "tank", "80", "--json").json)
         self.compare("status", self.succeed("status", "tank", "--json").json)
         self.compare("map", self.succeed("map", "tank", "--json").json, absent={"runs[].lost"})
-        self.compare("export", self.succeed("export", "tank", "--badblocks", "--json").json)
+        self.compare_import_and_export()
         self.compare("forget", self.succeed("forget", "tank", "80", "--json").json)
         for line in self.succeed("events", "tank", "--json").out.splitlines():
             self.compare("events", json.loads(line))

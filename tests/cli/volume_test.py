@@ -133,6 +133,45 @@ class Lists(Volume):
     def test_a_list_that_is_not_there(self):
         self.refuse(FAILED, ["import", "tank", "--badblocks", "nowhere"], "nowhere")
 
+    def test_the_bad_areas_of_a_mapfile_are_moved_and_the_others_told(self):
+        text = ("# Mapfile. Created by GNU ddrescue version 1.27\n0x0 ? 1\n0x0 0xA000 +\n"
+                "0xA000 0x200 -\n0xA200 0x1000 *\n0xB200 0x400 -\n0xB600 0xA00 /\n"
+                "0xC000 0x2000 ?\n")
+        result = self.succeed("import", "tank", "--mapfile", self.write_list(text))
+        self.assertIn("2 ranges read: 2 blocks moved", result.out)
+        self.assertIn("Left alone: 14.5 KiB", result.out)
+        self.assertIn("8 KiB non-tried, 4 KiB non-trimmed, 2.5 KiB non-scraped", result.out)
+        self.assertEqual([(run["block"], run["length"]) for run in self.map()], [(10, 2)])
+        again = self.succeed("import", "tank", "--mapfile", self.write_list(text), "--json").json
+        self.assertEqual(again, {
+            "name": "tank", "blocks_changed": 0, "blocks_unchanged": 2, "sectors_lost": 0,
+            "non_tried_bytes": 8192, "non_trimmed_bytes": 4096, "non_scraped_bytes": 2560})
+
+    def test_a_finished_mapfile_leaves_nothing_to_tell(self):
+        result = self.succeed("import", "tank", "--mapfile",
+                              self.write_list("0 + 1\n0 512 -\n512 512 +\n"))
+        self.assertNotIn("Left alone", result.out)
+
+    def test_a_bad_mapfile_changes_nothing_and_names_the_line(self):
+        for text, words in (("", "line 1"),
+                            ("40\n41\n", "line 1"),
+                            ("0 + 1\n0 512 !\n", "line 2"),
+                            ("0 + 1\n0 512 -\n1024 512 -\n", "line 3: a gap"),
+                            ("0 + 1\n0 1024 -\n512 512 -\n", "line 3: the area at 0x200 overlaps"),
+                            ("0 + 1\n0 0x1000200 -\n", "line 2"),
+                            (b"\x00\xff\n", "line 1")):
+            with self.subTest(text=text):
+                self.refuse(FAILED, ["import", "tank", "--mapfile", self.write_list(text)],
+                            words, "nothing was changed")
+
+    def test_one_form_has_to_be_chosen(self):
+        path = self.write_list("1\n")
+        for arguments in (["import", "tank"],
+                          ["import", "tank", "--badblocks", path, "--mapfile", path],
+                          ["export", "tank"], ["export", "tank", "--badblocks", "--mapfile"]):
+            with self.subTest(arguments=arguments):
+                self.refuse(USAGE, arguments, "give one of --badblocks")
+
     def test_an_impossible_unit(self):
         self.refuse(USAGE, ["import", "tank", "--badblocks", self.write_list("1\n"),
                             "--block-size", "1000"], "multiple of 512")
@@ -258,6 +297,22 @@ class FailingDisk(RunningTest):
     def test_marking_what_cannot_be_read_tells_what_is_lost(self):
         moved = self.succeed("mark", "tank", "1600+8", "--json").json
         self.assertEqual(moved["sectors_lost"], 2)
+
+    def test_the_lost_sectors_are_the_bad_areas_of_an_exported_mapfile(self):
+        path = self.folder / "bad.map"
+        path.write_text("0 + 1\n0x000C8600 0x400 -\n")
+        moved = self.succeed("import", "tank", "--mapfile", path, "--json").json
+        self.assertEqual((moved["blocks_changed"], moved["sectors_lost"]), (1, 2))
+        self.succeed("mark", "tank", "800")  # lives on the spare, but nothing of it is lost
+        lines = self.succeed("export", "tank", "--mapfile").out.splitlines()
+        self.assertEqual([line.split() for line in lines if line[0] != "#"], [
+            ["0x01000000", "+", "1"],
+            ["0x00000000", "0x000C8600", "+"],
+            ["0x000C8600", "0x00000400", "-"],
+            ["0x000C8A00", "0x00F37600", "+"]])
+        self.assertEqual(self.succeed("export", "tank", "--mapfile", "--json").json, {
+            "name": "tank", "volume_sectors": 32768,
+            "lost": [{"sector": 1603, "sectors": 1}, {"sector": 1604, "sectors": 1}]})
 
     def wait_until(self, condition):
         """Salvage goes on behind the failed read; each look at it is a round trip."""
