@@ -4,9 +4,8 @@
 // counts as found. The table at the end says how many runs each of them took.
 #include <sys/wait.h>
 
-#include <unistd.h>
-
 #include <cstdio>
+#include <unistd.h>
 
 #include <gtest/gtest.h>
 
@@ -15,7 +14,5 @@
 #include "sim/machine.h"
 
 namespace dmr::sim {
-namespace {
-
-}  // namespace
+namespace {}  // namespace
 }  // namespace dmr::sim

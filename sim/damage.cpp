@@ -147,8 +147,8 @@ void Scenario::check_findings(bool after_power_cut, bool damaged) {
                           finding.kind == FindingKind::superblock_damaged ||
                           finding.kind == FindingKind::member_stale;
     if (after_power_cut && harmless && !finding.fatal) continue;
-    const bool was_away = finding.kind == FindingKind::member_stale ||
-                          finding.kind == FindingKind::member_missing;
+    const bool was_away =
+        finding.kind == FindingKind::member_stale || finding.kind == FindingKind::member_missing;
     if (was_away && profile_.absent != 0) continue;
     // A write that the device failed may have torn what it was to replace.
     const bool failed_write = machine_->disks[finding.member]->counters().device_errors > 0;

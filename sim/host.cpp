@@ -40,8 +40,12 @@ void SimHost::start(DeviceIo& io, Lane lane) {
   DMR_ASSERT(io.op == IoOp::flush ||
              (io.sectors > 0 && io.sector.value + io.sectors <= disks_[io.member]->sectors()));
   const u64 id = ++ios_;
-  running_.push_back(Running{
-      .io = &io, .id = id, .sent = world_.stamp(), .sent_ns = world_.now_ns(), .applied = false, .place = io.sector});
+  running_.push_back(Running{.io = &io,
+                             .id = id,
+                             .sent = world_.stamp(),
+                             .sent_ns = world_.now_ns(),
+                             .applied = false,
+                             .place = io.sector});
   const u64 effect = delay();
   world_.after(effect, lane, [this, id] { apply(id); });
   world_.after(effect + 1 + (delay() / 4), lane, [this, id, lane] { complete(id, lane); });

@@ -42,8 +42,8 @@ template <class T>
 bool MetadataMap::intact(const MetaBlock& block, T& out) const {
   const MetaBytes bytes = read(block.member, block.at);
   std::memcpy(&out, bytes.data(), sizeof(out));
-  return out.header.kind == static_cast<u16>(block.kind) &&
-         out.header.address == block.at.value && out.header.member == block.member &&
+  return out.header.kind == static_cast<u16>(block.kind) && out.header.address == block.at.value &&
+         out.header.member == block.member &&
          format::block_crc(format::bytes_of(out), block.kind) == out.header.crc;
 }
 
@@ -68,13 +68,13 @@ std::vector<MetaBlock> MetadataMap::blocks(Member member) const {
     for (u64 i = 0; i < layout.journal_slots; ++i) {
       all.push_back({member, format::Kind::journal, area, i, layout.journal_slot(area, i)});
     }
-    all.push_back({member, format::Kind::checkpoint_header, area, 0,
-                   layout.checkpoint_block(area, 0)});
+    all.push_back(
+        {member, format::Kind::checkpoint_header, area, 0, layout.checkpoint_block(area, 0)});
     format::CheckpointHeader header;
     if (!complete_header(member, area, header)) continue;
     for (u64 i = 1; i <= header.body_blocks && i < layout.checkpoint_blocks; ++i) {
-      all.push_back({member, format::Kind::checkpoint_body, area, i,
-                     layout.checkpoint_block(area, i)});
+      all.push_back(
+          {member, format::Kind::checkpoint_body, area, i, layout.checkpoint_block(area, i)});
     }
   }
   return all;
@@ -100,7 +100,8 @@ u64 MetadataMap::covered_sequence() const {
   for (Member m = 1; m < disks_.size(); ++m) {
     for (u8 area = 0; knows(m) && area < kAreas; ++area) {
       format::CheckpointHeader header;
-      if (complete_header(m, area, header)) covered = std::max<u64>(covered, header.covered_sequence);
+      if (complete_header(m, area, header))
+        covered = std::max<u64>(covered, header.covered_sequence);
     }
   }
   return covered;

@@ -71,10 +71,10 @@ class Scenario {
   std::vector<Order> orders_ = std::vector<Order>(2);
   bool ended_ = false;  // the set was refused for damage that is beyond repair
   bool metadata_touched_ = false;
-  bool all_were_here_ = true;    // at the last opening
-  bool must_open_ = false;       // what was damaged is one fault in a whole set
-  bool meddling_ = false;        // the next write of metadata
-  bool meddled_ = false;         // since the last opening
+  bool all_were_here_ = true;  // at the last opening
+  bool must_open_ = false;     // what was damaged is one fault in a whole set
+  bool meddling_ = false;      // the next write of metadata
+  bool meddled_ = false;       // since the last opening
   bool commits_refused_ = false;
   struct Damage {
     Member member;
