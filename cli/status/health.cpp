@@ -45,7 +45,9 @@ bool is_missing(const json& member) {
 
 HealthFacts facts_of_status(const json& status) {
   HealthFacts facts;
-  facts.metadata_failed = status.at("read_only_by_failure").get<bool>();
+  // A map that may be older than the data is as bad as one that cannot be written.
+  facts.metadata_failed =
+      status.at("read_only_by_failure").get<bool>() || status.value("restored_older", false);
   facts.lost_sectors = status.at("lost_sectors").get<u64>();
   facts.weak_blocks = status.at("weak_blocks").get<u64>();
   for (const json& member : status.at("members")) {
@@ -117,13 +119,12 @@ void look_at_blocks(Doctor& doctor, const std::string& name) {
 
 Diagnosis diagnose(const json& status) {
   Doctor doctor(facts_of_status(status));
-  if (doctor.sees(Trouble::metadata_failed)) {
+  if (status.at("read_only_by_failure").get<bool>()) {
     doctor.say("the metadata cannot be written, so the volume is read-only",
                "Copy the data away, then stop the volume and check its spares.");
   }
   if (status.value("restored_older", false)) {
     doctor.say(
-        Health::failing,
         "its map was restored from a backup that may be older than the data, so the volume is "
         "read-only and may return old data",
         "Copy the data away, compare it with a backup of the data, and create a volume anew.");
