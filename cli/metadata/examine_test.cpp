@@ -177,7 +177,7 @@ TEST_F(OnImages, EveryMetadataBlockThatIsDamagedAloneIsRepaired) {
     std::vector<Sector> places(layout.superblock, layout.superblock + kSuperblockCopies);
     for (u32 area = 0; area < kAreas; ++area) {
       places.push_back(layout.checkpoint_block(area, 0));
-      for (const u64 slot : {0, 1, 7, 31}) places.push_back(layout.journal_slot(area, slot));
+      for (const u64 slot : {0U, 1U, 7U, 31U}) places.push_back(layout.journal_slot(area, slot));
     }
     for (const Sector place : places) {
       restore_images();
