@@ -150,8 +150,9 @@ class Maker {
     finished.context = &done;
     finished.run = [](Ready& ready) { *static_cast<bool*>(ready.context) = true; };
     task.start(executor_, finished);
-    for (u64 round = 0; !done; ++round) {
-      if (round == kMostRounds) give_up("no end");
+    u64 round = 0;
+    while (!done) {  // `finished` sets it
+      if (++round > kMostRounds) give_up("no end");
       (void)executor_.run();
       if (!done) devices_.complete_all();
     }
