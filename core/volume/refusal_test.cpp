@@ -127,6 +127,7 @@ TEST(VolumeRefusal, ASectorHealedInPlaceKeepsItsSpareBlockWhenTheCommitFails) {
 }
 
 TEST(VolumeRefusal, ACommitWaitsForAUsersFlushOfItsSpareThatMayHaveLostItsData) {
+  FlushTicket ticket;  // outlives the fixture, whose closing asks before_io once more
   VolumeFixture f;
   ASSERT_EQ(f.open(), Status::ok);
   f.disks[0].bad_write.insert(800);
@@ -134,7 +135,6 @@ TEST(VolumeRefusal, ACommitWaitsForAUsersFlushOfItsSpareThatMayHaveLostItsData) 
   ASSERT_EQ(f.write(800, 8, 0x22).status, Status::ok);
   ASSERT_EQ(f.write(800, 8, 0x23).status, Status::ok);  // straight to the spare: to be flushed
   Waiting write;
-  FlushTicket ticket;
   f.before_io = [&](const DeviceIo& io) {
     // The user's flush is refused, and takes the cache along, before the committer's is sent.
     if (io.op == IoOp::flush && io.member == 1 && ticket.members == 0) {
