@@ -147,6 +147,7 @@ void Scenario::check_findings(bool after_power_cut, bool damaged) {
                           finding.kind == FindingKind::superblock_damaged ||
                           finding.kind == FindingKind::member_stale;
     if (after_power_cut && harmless && !finding.fatal) continue;
+    if (after_power_cut && MetadataMap(machine_->disks).is_torn_copy(finding)) continue;
     const bool was_away =
         finding.kind == FindingKind::member_stale || finding.kind == FindingKind::member_missing;
     if (was_away && profile_.absent != 0) continue;

@@ -33,6 +33,8 @@ Machine::Machine(u64 seed, const Shape& shape)
   host.on_event = [this](const Event& event) {
     // Where so much is bad that probes meet bad sectors too, the breaker opens with good reason.
     if (event.kind == EventKind::spare_exhausted) oracle.spare_exhausted();
+    // Whatever it refused, writes of users may have been in its cache.
+    if (event.kind == EventKind::member_failed) oracle.expect_flush_error();
     if (event.kind == EventKind::breaker_open && much_is_bad(event.member)) {
       oracle.device_error(event.member, IoOp::read, IoStatus::transport, Sector(0), 0);
     }

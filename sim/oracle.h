@@ -83,6 +83,8 @@ class Oracle final : public DiskWatcher {
   void media_error(Member disk, Sector sector, IoOp op, const Data& latent) override;
   void device_error(Member disk, IoOp op, IoStatus status, Sector sector, u32 sectors) override;
   void user_flush_refused() { flush_floor_ = world_.stamp(); }
+  // A member was retired: one flush of the user may fail, and none has to.
+  void expect_flush_error() { flush_error_untold_ = true; }
   // No spare block was free at that moment.
   void spare_exhausted() { last_exhausted_ = world_.stamp(); }
   // The host has too little memory: any slow request may fail.
