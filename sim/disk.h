@@ -97,6 +97,8 @@ class SimDisk {
   [[nodiscard]] bool has_fault(Sector sector) const { return cells_[sector.value].fault != 0; }
   [[nodiscard]] u32 fault_count() const { return fault_count_; }
   Ailment ailment;
+  // A write that fails without any effect.
+  IoStatus refuse_write(Sector sector, u32 sectors, IoStatus status);
   // The next I/O fails like this, whatever it is.
   void fail_next(IoStatus status) { fail_next_ = status; }
 

@@ -101,6 +101,8 @@ IoStatus SimHost::write_to_disk(Running& running, SimDisk& disk) {
     case MetadataFate::Kind::refused:
       disk.fail_next(fate.status);
       break;
+    case MetadataFate::Kind::refused_clean:
+      return disk.refuse_write(io.sector, io.sectors, fate.status);
     case MetadataFate::Kind::refused_after: {
       disk.fail_next(fate.status);
       const IoStatus status = disk.write(running.id, io.sector, io.sectors, data);

@@ -32,6 +32,7 @@ struct MetadataFate {
     corrupt,        // one bit of it is wrong
     misdirected,    // done at another place
     refused,        // fails, and parts of it may be there
+    refused_clean,  // fails, and nothing of it is there
     refused_after,  // reported as failed, and durable all the same
   };
   Kind kind = Kind::as_asked;

@@ -7,6 +7,8 @@
 
 #include <fmt/format.h>
 
+#include "support/machine_crc32c.h"
+
 namespace dmr::sim {
 
 Machine::Machine(u64 seed, const Shape& shape)
@@ -15,6 +17,7 @@ Machine::Machine(u64 seed, const Shape& shape)
       oracle(world, shape.main_sectors, shape.config),
       queue(world, host, oracle),
       shape_(shape) {
+  use_crc32c(crc32c_of_this_machine());
   disks.push_back(std::make_unique<SimDisk>(world, kMain, shape.main_sectors));
   for (u64 s = 0; s < shape.main_sectors; ++s) {
     disks[0]->overwrite(Sector(s), Oracle::adopted(Sector(s)));

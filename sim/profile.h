@@ -35,6 +35,7 @@ struct Profile {
   // journal blocks that are refused for a while, whether they are there afterwards or not.
   u32 metadata_write = 0;
   u32 commit_refused = 0;
+  u32 metadata_refused = 0;  // the same for all metadata, of which nothing is there afterwards
 
   // Devices, cables, time.
   u32 main_ailment = 0;

@@ -89,6 +89,7 @@ void Scenario::step() {
       {profile_.metadata_fault, &Scenario::break_metadata},
       {profile_.metadata_write, &Scenario::meddle},
       {profile_.commit_refused, &Scenario::refuse_commits},
+      {profile_.metadata_refused, &Scenario::refuse_metadata},
       {profile_.power_cut, &Scenario::pull_plug},
       {profile_.restart, &Scenario::restart},
   };
@@ -197,7 +198,7 @@ void Scenario::restart() {
 void Scenario::reopen(bool after_power_cut) {
   Machine& m = *machine_;
   m.absent = 0;
-  meddling_ = commits_refused_ = false;
+  meddling_ = commits_refused_ = metadata_refused_ = false;
   // Power may go again while the volume opens.
   for (u32 cuts = 0; cuts < 3 && dice_.chance(profile_.power_cut * 4); ++cuts) {
     if (!m.open_and_cut(dice_.below(400))) break;
