@@ -210,6 +210,7 @@ void SimDisk::set_fault(Sector sector, const Fault& fault) {
     }
   }
   faults_[cell.fault] = fault;
+  faults_[cell.fault].since_ns = world_.now_ns();
 }
 
 void SimDisk::heal(Sector sector) {

@@ -131,6 +131,7 @@ class Oracle final : public DiskWatcher {
     bool acknowledged = false;
     bool seen = false;  // a failed write whose data was read later: it took effect
     bool durable = false;
+    bool gone = false;     // the sector was lost since, and stays so until a later write
     bool discard = false;  // may read as zeros or as before, now this and now that
   };
   enum class Lost : u8 { no, perhaps, yes };

@@ -40,8 +40,10 @@ struct Profile {
   // Devices, cables, time.
   u32 main_ailment = 0;
   u32 spare_ailment = 0;
+  u32 spare_data_lost = 0;  // writes of data to spares that fail on the way, of 1000
   u32 flush_refused = 0;
   u32 slow = 0;
+  u32 lag = 20;  // I/Os that take up to 20 ms, of 1000
   u32 pages_refused = 0;
 
   // What the user does.

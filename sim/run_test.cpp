@@ -13,13 +13,13 @@
 namespace dmr::sim {
 namespace {
 
-// 18 profiles x 4 parts x 280 runs: more than 20,000. A sanitizer makes them ten times slower, and
+// 21 profiles x 4 parts x 240 runs: more than 20,000. A sanitizer makes them ten times slower, and
 // looks for other things.
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 constexpr u64 kRuns = 5;
 constexpr u32 kSubsets = 1;
 #else
-constexpr u64 kRuns = 280;
+constexpr u64 kRuns = 240;
 constexpr u32 kSubsets = 4;
 #endif
 constexpr u64 kParts = 4;
