@@ -2,13 +2,9 @@
 // One test for each rule of the contract that a volume keeps while it runs. The engine keeps it;
 // with a deliberate bug that breaks it the simulator must say so. A buggy life runs in a child
 // process: the bug may also trip an assertion of the engine, which counts as found.
-#include <sys/wait.h>
-
-#include <unistd.h>
-
 #include <gtest/gtest.h>
 
-#include "core/base/bugs.h"
+#include "sim/bug_hunt.h"
 #include "sim/enumerate.h"
 #include "sim/machine.h"
 
@@ -18,25 +14,10 @@ namespace {
 constexpr u32 kSteps = 250;
 constexpr u64 kMostRuns = 150;
 
-void set_bug(Bug bug, bool on) { deliberate_bugs[static_cast<u32>(bug)] = on; }
-
 const Profile& profile_of(const char* name) {
   const Profile* profile = find_profile(name);
   DMR_ASSERT(profile != nullptr);
   return *profile;
-}
-
-// True when the life in the child ended without a complaint.
-template <class Play>
-bool goes_well(const Play& play) {
-  const pid_t child = fork();
-  if (child == 0) {
-    (void)close(STDERR_FILENO);
-    _exit(play() ? 0 : 1);
-  }
-  int status = 0;
-  if (child < 0 || waitpid(child, &status, 0) != child) return true;
-  return WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
 void expect_kept(const char* name, u64 runs = 4) {

@@ -11,7 +11,10 @@
 namespace dmr::sim {
 
 void Scenario::watch_metadata_writes() {
-  if (profile_.metadata_write == 0 && profile_.commit_refused == 0) return;
+  if (profile_.metadata_write == 0 && profile_.commit_refused == 0 &&
+      profile_.metadata_refused == 0) {
+    return;
+  }
   machine_->host.on_metadata_write = [this](const DeviceIo& io) { return fate_of(io); };
 }
 
@@ -24,12 +27,24 @@ void Scenario::refuse_commits() {
   machine_->world.note("the spares refuse journal blocks");
 }
 
+// Not even a failed commit can be cancelled then: the volume serves on, for reading only.
+void Scenario::refuse_metadata() {
+  if (metadata_refused_) return;
+  metadata_refused_ = true;
+  machine_->world.note("the spares refuse all metadata");
+}
+
 MetadataFate Scenario::fate_of(const DeviceIo& io) {
   using Kind = MetadataFate::Kind;
   Random& random = machine_->world.random();
   format::BlockHeader header;
   std::memcpy(&header, io.buffer, sizeof(header));
   MetadataFate fate;
+  if (metadata_refused_) {
+    fate.kind = Kind::refused_clean;
+    if (header.kind == static_cast<u16>(format::Kind::journal)) ++totals_.refused_journal_writes;
+    return fate;
+  }
   if (commits_refused_ && header.kind == static_cast<u16>(format::Kind::journal)) {
     fate.kind = random.coin() ? Kind::refused : Kind::refused_after;
     ++totals_.refused_journal_writes;
@@ -147,6 +162,7 @@ void Scenario::check_findings(bool after_power_cut, bool damaged) {
                           finding.kind == FindingKind::superblock_damaged ||
                           finding.kind == FindingKind::member_stale;
     if (after_power_cut && harmless && !finding.fatal) continue;
+    if (after_power_cut && MetadataMap(machine_->disks).is_torn_copy(finding)) continue;
     const bool was_away =
         finding.kind == FindingKind::member_stale || finding.kind == FindingKind::member_missing;
     if (was_away && profile_.absent != 0) continue;

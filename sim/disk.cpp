@@ -81,6 +81,12 @@ IoStatus SimDisk::write(u64 id, Sector sector, u32 sectors, const WriteData& wri
   return status;
 }
 
+IoStatus SimDisk::refuse_write(Sector sector, u32 sectors, IoStatus status) {
+  ++counters_.writes;
+  fail_next_ = status;
+  return ails(IoOp::write, sector, sectors);
+}
+
 IoStatus SimDisk::discard(u64 id, Sector sector, u32 sectors) {
   const IoStatus status = ails(IoOp::discard, sector, sectors);
   if (status != IoStatus::ok) return status;
@@ -204,6 +210,7 @@ void SimDisk::set_fault(Sector sector, const Fault& fault) {
     }
   }
   faults_[cell.fault] = fault;
+  faults_[cell.fault].since_ns = world_.now_ns();
 }
 
 void SimDisk::heal(Sector sector) {

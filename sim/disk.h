@@ -23,6 +23,7 @@ struct Fault {
   bool grows = false;            // each time it strikes it may spread to a neighbour
   u32 times = kForever;          // strikes before it goes away by itself
   IoStatus status = IoStatus::medium;
+  u64 since_ns = 0;  // set_fault() fills it
 };
 
 // Trouble with the device as a whole, or its cable.
@@ -95,8 +96,16 @@ class SimDisk {
   void set_fault(Sector sector, const Fault& fault);
   void heal(Sector sector);
   [[nodiscard]] bool has_fault(Sector sector) const { return cells_[sector.value].fault != 0; }
+  // ... and has done so for that long.
+  [[nodiscard]] bool refuses_reads(Sector sector, u64 long_ns) const {
+    const u32 fault = cells_[sector.value].fault;
+    return fault != 0 && faults_[fault].on_read &&
+           faults_[fault].since_ns + long_ns <= world_.now_ns();
+  }
   [[nodiscard]] u32 fault_count() const { return fault_count_; }
   Ailment ailment;
+  // A write that fails without any effect.
+  IoStatus refuse_write(Sector sector, u32 sectors, IoStatus status);
   // The next I/O fails like this, whatever it is.
   void fail_next(IoStatus status) { fail_next_ = status; }
 

@@ -1,87 +1,40 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Small workloads, exhaustively: every power cut, every host call that fails.
+// Power cuts at every event, and host calls that fail one after the other.
 #include "sim/enumerate.h"
 
 #include <array>
 
 #include <fmt/format.h>
 
-#include "sim/machine.h"
+#include "sim/enumerate_internal.h"
 
 namespace dmr::sim {
 
+std::string Enumeration::text() const {
+  if (!ok()) {
+    return fmt::format("{}: rule {} is broken: {}\n{}", where, rule_name(violation.rule),
+                       violation.text, history);
+  }
+  if (masks == 0) return fmt::format("{} cases at {} points: no violation\n", cases, points);
+  return fmt::format("{} cases for {} masks at {} points: no violation\n", cases, masks, points);
+}
+
+u64 count_events(Enumeration& all, u64 seed, u32 spares) {
+  Life whole(seed, spares);
+  const u64 before = whole.machine.world.events_run();
+  if (!whole.course()) whole.machine.oracle.fail(Rule::nothing_hangs, "the workload stopped");
+  const u64 events = whole.machine.world.events_run() - before;
+  whole.check_again();
+  take(all, whole, "the workload with nothing done to it");
+  return events;
+}
+
 namespace {
-
-Shape small_shape(u32 spares) {
-  Shape shape;
-  shape.main_sectors = 512;
-  shape.spare_sectors.assign(spares, 1700);
-  return shape;
-}
-
-// One life with the same short workload: redirect, salvage, heal, mark, forget, checkpoint.
-class Life {
- public:
-  Life(u64 seed, u32 spares) : machine(seed, small_shape(spares)) {
-    if (machine.format() != Status::ok || machine.open() != Status::ok) {
-      machine.oracle.fail(Rule::the_right_disks, "a fresh set cannot be made and opened");
-    }
-  }
-
-  // False when it was stopped before its end.
-  bool work() {
-    Fault unwritable{.on_read = false, .on_write = true, .status = IoStatus::unspecified};
-    machine.disks[kMain]->set_fault(Sector(10), unwritable);
-    machine.disks[kMain]->set_fault(Sector(20), Fault{});
-    constexpr std::array<SectorRange, 1> kMoved = {SectorRange{Sector(40), 12}};
-    return ask(IoOp::write, 6, 12) && ask(IoOp::flush) && ask(IoOp::write, 8, 3, true) &&
-           ask(IoOp::read, 16, 8) && ask(IoOp::write, 0, 2) && ask(IoOp::write, 20, 1) &&
-           ask(IoOp::flush) && order(CommandKind::mark, kMoved) && ask(IoOp::write, 41, 9) &&
-           ask(IoOp::flush) && order(CommandKind::forget, kMoved) && ask(IoOp::read, 40, 12) &&
-           ask(IoOp::write, 44, 2, true) && order(CommandKind::checkpoint, {}) &&
-           ask(IoOp::write_zeroes, 9, 4) && ask(IoOp::flush) && ask(IoOp::read, 0, 64);
-  }
-
-  void check_again() {
-    if (machine.oracle.broken()) return;
-    machine.audit();
-    machine.read_back();
-    machine.audit();
-    if (!machine.oracle.broken()) (void)machine.close();
-  }
-
-  Machine machine;
-
- private:
-  [[nodiscard]] bool goes_on() { return !machine.oracle.broken() && !machine.stopped(); }
-
-  bool ask(IoOp op, u64 sector = 0, u32 sectors = 0, bool fua = false) {
-    request_ = std::make_unique<UserRequest>();
-    request_->ticket = Ticket{.op = op, .fua = fua, .sector = Sector(sector), .sectors = sectors};
-    machine.request(*request_);
-    return goes_on();
-  }
-
-  bool order(CommandKind kind, std::span<const SectorRange> ranges) {
-    (void)machine.run_command(kind, ranges);
-    return goes_on();
-  }
-
-  std::unique_ptr<UserRequest> request_;  // outlives a stop in the middle
-};
-
-void take(Enumeration& all, Life& life, std::string where) {
-  ++all.cases;
-  if (!life.machine.oracle.broken() || !all.ok()) return;
-  all.violation = life.machine.oracle.violation();
-  all.where = std::move(where);
-  all.history = life.machine.world.history(120);
-}
 
 void cut_and_check(Life& life, u64 events, u32 subset, Random& dice) {
   Machine& m = life.machine;
   m.stop_after(events);
-  (void)life.work();
+  (void)life.course();
   m.stop_after(0);
   if (m.oracle.broken()) return;
   const Chooser nothing = [](Sector, u32) { return u32{0}; };
@@ -91,69 +44,103 @@ void cut_and_check(Life& life, u64 events, u32 subset, Random& dice) {
     life.check_again();
     return;
   }
-  if (m.open() != Status::ok) {
-    m.oracle.fail(Rule::damage_is_noticed, "refused after a power cut");
-    return;
-  }
-  life.check_again();
+  life.open_and_check("it was only a power cut");
 }
 
 }  // namespace
 
-std::string Enumeration::text() const {
-  if (ok()) return fmt::format("{} cases at {} points: no violation\n", cases, points);
-  return fmt::format("{}: rule {} is broken: {}\n{}", where, rule_name(violation.rule),
-                     violation.text, history);
-}
-
 Enumeration enumerate_power_cuts(u64 seed, u32 spares, u32 subsets) {
   Enumeration all;
   Random dice(seed);
-  u64 events = 0;
-  {
-    Life whole(seed, spares);
-    const u64 before = whole.machine.world.events_run();
-    if (!whole.work()) whole.machine.oracle.fail(Rule::nothing_hangs, "the workload stopped");
-    events = whole.machine.world.events_run() - before;
-    whole.check_again();
-    take(all, whole, "the workload without a power cut");
-  }
-  all.points = events;
-  for (u64 at = 1; at <= events && all.ok(); ++at) {
+  all.points = count_events(all, seed, spares);
+  for (u64 at = 1; at <= all.points && all.ok(); ++at) {
     for (u32 subset = 0; subset < subsets && all.ok(); ++subset) {
       Life life(seed, spares);
       cut_and_check(life, at, subset, dice);
-      take(all, life, fmt::format("power cut after event {} of {}, subset {}", at, events, subset));
+      take(all, life,
+           fmt::format("power cut after event {} of {}, subset {}", at, all.points, subset));
     }
   }
   return all;
 }
 
-Enumeration enumerate_failures(u64 seed, u32 spares) {
-  Enumeration all;
+namespace {
+
+// The life goes on to its end, and once more: what failed must have left nothing wrong behind.
+void work_and_check(Life& life) {
+  Machine& m = life.machine;
+  (void)life.work();
+  m.host.troubles = HostTroubles{};
+  m.read_back();
+  if (!m.oracle.broken()) (void)m.close();
+  life.open_and_check("only single calls failed");
+}
+
+// True when the n-th call was made.
+bool fail_io(Enumeration& all, u64 seed, u32 spares, u64 at) {
   constexpr std::array kStatuses = {IoStatus::medium, IoStatus::unspecified, IoStatus::transport};
+  bool reached = false;
+  for (u32 kind = 0; kind < 2 * kStatuses.size() && all.ok(); ++kind) {
+    Life life(seed, spares);
+    SimHost& host = life.machine.host;
+    const u64 first = host.ios() + at;
+    const u64 count = kind < kStatuses.size() ? 1 : 3;
+    const IoStatus status = kStatuses[kind % kStatuses.size()];
+    host.troubles.io_fails_at = first;
+    host.troubles.io_fails_count = count;
+    host.troubles.io_status = status;
+    work_and_check(life);
+    reached = reached || host.ios() >= first;
+    take(all, life,
+         fmt::format("I/O {} and {} more fail with status {}", at, count - 1,
+                     static_cast<u32>(status)));
+  }
+  return reached;
+}
+
+bool fail_memory(Enumeration& all, u64 seed, u32 spares, u64 at) {
+  Life life(seed, spares);
+  Machine& m = life.machine;
+  (void)life.work();
+  (void)m.close();
+  const u64 first = m.host.allocations() + at;
+  m.host.troubles.memory_fails_at = first;
+  const Status status = m.open();
+  const bool reached = m.host.allocations() >= first;
+  m.host.troubles = HostTroubles{};
+  if (reached != (status == Status::no_memory)) {
+    m.oracle.fail(Rule::the_right_disks, fmt::format("opening without memory ended with status {}",
+                                                     static_cast<u32>(status)));
+  } else if (status == Status::ok) {
+    life.check_again();
+  } else {
+    life.open_and_check("there is memory again");
+  }
+  take(all, life, fmt::format("allocation {} fails", at));
+  return reached;
+}
+
+bool fail_late(Enumeration& all, u64 seed, u32 spares, u64 at, HostCall call) {
+  Life life(seed, spares);
+  SimHost& host = life.machine.host;
+  const bool page = call == HostCall::page;
+  const u64 first = (page ? host.pages() : host.timers()) + at;
+  if (page) life.machine.oracle.expect_refusals();
+  (page ? host.troubles.page_fails_at : host.troubles.timer_late_at) = first;
+  work_and_check(life);
+  const bool reached = (page ? host.pages() : host.timers()) >= first;
+  take(all, life, fmt::format("{} {} fails", page ? "page" : "timer", at));
+  return reached;
+}
+
+}  // namespace
+
+Enumeration enumerate_failing_calls(u64 seed, u32 spares, HostCall call) {
+  Enumeration all;
   for (u64 at = 1; all.ok(); ++at) {
-    bool reached = false;
-    for (u32 kind = 0; kind < 2 * kStatuses.size() && all.ok(); ++kind) {
-      Life life(seed, spares);
-      SimHost& host = life.machine.host;
-      host.troubles.io_fails_at = host.ios() + at;
-      host.troubles.io_fails_count = kind < kStatuses.size() ? 1 : 3;
-      host.troubles.io_status = kStatuses[kind % kStatuses.size()];
-      (void)life.work();
-      reached = reached || host.ios() >= host.troubles.io_fails_at;
-      host.troubles.io_fails_at = 0;
-      life.machine.read_back();
-      if (!life.machine.oracle.broken()) (void)life.machine.close();
-      if (!life.machine.oracle.broken() && life.machine.open() != Status::ok) {
-        life.machine.oracle.fail(Rule::damage_is_noticed, "refused after failed I/O");
-      }
-      life.check_again();
-      take(
-          all, life,
-          fmt::format("I/O {} and {} more fail with status {}", at,
-                      host.troubles.io_fails_count - 1, static_cast<u32>(host.troubles.io_status)));
-    }
+    const bool reached = call == HostCall::io       ? fail_io(all, seed, spares, at)
+                         : call == HostCall::memory ? fail_memory(all, seed, spares, at)
+                                                    : fail_late(all, seed, spares, at, call);
     if (!reached) break;
     all.points = at;
   }

@@ -1,17 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Not at random but all of it: one small workload, with the power cut at every event, and with
-// every I/O failing in turn.
+// Not at random but all of it: one small workload with the power cut at every event, with each
+// torn write of metadata, with every call of the host failing in turn, and with every metadata
+// block gone bad in each way.
 #pragma once
 
 #include <string>
+#include <string_view>
 
 #include "sim/run.h"
 
 namespace dmr::sim {
 
 struct Enumeration {
-  u64 cases = 0;   // lives played
-  u64 points = 0;  // events or I/Os of the workload, each of which was tried
+  u64 cases = 0;   // lives, or ways to go on from one moment of a life
+  u64 points = 0;  // events, calls or places, each of which was tried
+  u64 masks = 0;   // torn writes: choices of sectors that the cases stand for
   Violation violation;
   std::string where;  // which case broke it
   std::string history;
@@ -24,7 +27,32 @@ struct Enumeration {
 // ones. The opening after the cut is cut, too, in every second case.
 [[nodiscard]] Enumeration enumerate_power_cuts(u64 seed, u32 spares, u32 subsets);
 
-// Every I/O of the workload fails, alone or with the two that follow it, with each kind of status.
-[[nodiscard]] Enumeration enumerate_failures(u64 seed, u32 spares);
+// Every moment at which metadata is being written x every mask of its sectors that are new. Masks
+// that leave the same bytes are tried once: `masks` counts them all.
+[[nodiscard]] Enumeration enumerate_torn_metadata(u64 seed, u32 spares);
+
+// At each of these moments, with nothing, everything and a random part of the caches kept, the
+// opening is cut at each of its own events, and then the next opening must go well.
+[[nodiscard]] Enumeration enumerate_recovery_cuts(u64 seed, u32 spares);
+
+// Every call in turn fails, until the workload makes no more of them. An I/O: alone or with the two
+// that follow it, with each kind of status. Memory: while the volume opens. A page of the index: it
+// never comes. A timer: it is a minute late.
+enum class HostCall : u8 { io, memory, page, timer };
+[[nodiscard]] Enumeration enumerate_failing_calls(u64 seed, u32 spares, HostCall call);
+
+// Every metadata block of every spare x what is wrong with it. The set must open and be right, and
+// the damage must be told where it has to be noticed.
+enum class BadBlock : u8 { read_error, write_error, lost_write, bit_flip, stale };
+[[nodiscard]] std::string_view name_of(BadBlock kind);
+[[nodiscard]] Enumeration enumerate_bad_metadata(u64 seed, u32 spares, BadBlock kind);
+
+// A journal that has gone round several times; stopped after each commit, with the newest
+// checkpoint damaged (the older one and the journal must do), or with all copies of a needed
+// journal block damaged (the set must be refused).
+[[nodiscard]] Enumeration enumerate_long_journal(u64 seed);
+
+// Each of the first blocks of a spare in turn refuses data: it is recorded, and never tried again.
+[[nodiscard]] Enumeration enumerate_bad_spare_blocks(u64 seed);
 
 }  // namespace dmr::sim

@@ -21,7 +21,7 @@ u64 SimHost::delay() {
     ++slow_ios_;
     return random.range(1, troubles.slow_ns);
   }
-  if (random.chance(20)) return random.range(1, 20'000'000);
+  if (random.chance(troubles.lag_of_1000)) return random.range(1, 20'000'000);
   return random.range(1, 100'000);
 }
 
@@ -82,6 +82,10 @@ IoStatus SimHost::write_to_disk(Running& running, SimDisk& disk) {
   const DeviceIo& io = *running.io;
   MetadataFate fate;
   if (on_metadata_write && is_metadata(io)) fate = on_metadata_write(io);
+  if (io.member != kMain && world_.random().chance(troubles.spare_data_lost_of_1000) &&
+      !is_metadata(io)) {
+    disk.fail_next(IoStatus::transport);
+  }
   const auto data = [&io, &fate](u32 i) {
     Data sector = sector_of(io, i);
     if (fate.kind != MetadataFate::Kind::corrupt || fate.bit / (kSectorBytes * 8) != i) {
@@ -101,6 +105,8 @@ IoStatus SimHost::write_to_disk(Running& running, SimDisk& disk) {
     case MetadataFate::Kind::refused:
       disk.fail_next(fate.status);
       break;
+    case MetadataFate::Kind::refused_clean:
+      return disk.refuse_write(io.sector, io.sectors, fate.status);
     case MetadataFate::Kind::refused_after: {
       disk.fail_next(fate.status);
       const IoStatus status = disk.write(running.id, io.sector, io.sectors, data);

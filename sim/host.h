@@ -32,6 +32,7 @@ struct MetadataFate {
     corrupt,        // one bit of it is wrong
     misdirected,    // done at another place
     refused,        // fails, and parts of it may be there
+    refused_clean,  // fails, and nothing of it is there
     refused_after,  // reported as failed, and durable all the same
   };
   Kind kind = Kind::as_asked;
@@ -41,14 +42,16 @@ struct MetadataFate {
 };
 
 struct HostTroubles {
-  u32 slow_of_1000 = 0;          // I/Os that take seconds instead of microseconds
-  u64 slow_ns = 0;               // at most
-  u32 page_refused_of_1000 = 0;  // index pages that never come
-  u64 memory_fails_at = 0;       // the n-th allocation finds no memory; 0: none
-  u64 page_fails_at = 0;         // the n-th index page never comes; 0: none
-  u64 timer_late_at = 0;         // the n-th timer goes off a minute late; 0: none
-  u64 io_fails_at = 0;           // the n-th I/O fails with this status; 0: none
-  u64 io_fails_count = 1;        // ... and so many in all, in the order of their sending
+  u32 lag_of_1000 = 20;             // I/Os that take up to 20 ms
+  u32 slow_of_1000 = 0;             // I/Os that take seconds instead of microseconds
+  u64 slow_ns = 0;                  // at most
+  u32 spare_data_lost_of_1000 = 0;  // writes of data to spares that the cable fails
+  u32 page_refused_of_1000 = 0;     // index pages that never come
+  u64 memory_fails_at = 0;          // the n-th allocation finds no memory; 0: none
+  u64 page_fails_at = 0;            // the n-th index page never comes; 0: none
+  u64 timer_late_at = 0;            // the n-th timer goes off a minute late; 0: none
+  u64 io_fails_at = 0;              // the n-th I/O fails with this status; 0: none
+  u64 io_fails_count = 1;           // ... and so many in all, in the order of their sending
   IoStatus io_status = IoStatus::transport;
 };
 

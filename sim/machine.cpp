@@ -7,6 +7,8 @@
 
 #include <fmt/format.h>
 
+#include "support/machine_crc32c.h"
+
 namespace dmr::sim {
 
 Machine::Machine(u64 seed, const Shape& shape)
@@ -15,6 +17,7 @@ Machine::Machine(u64 seed, const Shape& shape)
       oracle(world, shape.main_sectors, shape.config),
       queue(world, host, oracle),
       shape_(shape) {
+  use_crc32c(crc32c_of_this_machine());
   disks.push_back(std::make_unique<SimDisk>(world, kMain, shape.main_sectors));
   for (u64 s = 0; s < shape.main_sectors; ++s) {
     disks[0]->overwrite(Sector(s), Oracle::adopted(Sector(s)));
@@ -29,10 +32,16 @@ Machine::Machine(u64 seed, const Shape& shape)
     if (io.op != IoOp::flush && io.elapsed_ns > shape_.config.device_timeout_ns / 2) {
       oracle.device_error(io.member, io.op, IoStatus::timeout, io.sector, io.sectors);
     }
+    if (io.op == IoOp::write) arrive_late(io);
   };
   host.on_event = [this](const Event& event) {
     // Where so much is bad that probes meet bad sectors too, the breaker opens with good reason.
     if (event.kind == EventKind::spare_exhausted) oracle.spare_exhausted();
+    // Whatever it refused, writes of users may have been in its cache.
+    if (event.kind == EventKind::member_failed) oracle.expect_flush_error();
+    if (event.kind == EventKind::returned || event.kind == EventKind::recovered) {
+      check_new_home_on_main(event);
+    }
     if (event.kind == EventKind::breaker_open && much_is_bad(event.member)) {
       oracle.device_error(event.member, IoOp::read, IoStatus::transport, Sector(0), 0);
     }

@@ -103,11 +103,14 @@ class Machine final : private Engine, private FindingSink, private VolumeView {
   void begin_open(Volume::Open& open, bool read_only, bool allow_degraded);
   Status opened(const Volume::Open& open);
   void drop_volume();
+  void arrive_late(const DeviceIo& io);
+  void check_new_home_on_main(const Event& event);
 
   const Shape shape_;
   std::unique_ptr<std::byte[]> memory_;  // of the volume, which may end without its destructor
   Volume* volume_ = nullptr;
   bool open_ended_ = false;
+  u64 late_writes_ = 0;
   u64 stop_at_ = 0;
   bool command_ended_ = false;
   Command command_;  // here, so that a stop leaves it where the engine knows it

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // What the oracle may ask about the volume, and the audit of its map.
+#include <utility>
+
 #include <fmt/format.h>
 
 #include "core/format/validate.h"
@@ -78,6 +80,46 @@ Sector Machine::sector_at(Member member, Sector device_sector) {
     return sector < nobody ? sector : nobody;
   }
   return nobody;
+}
+
+// A write that the device or its cable has failed may still get there, as long as nobody has opened
+// the set anew. Only where no block lives: else no engine could ever write there again.
+void Machine::arrive_late(const DeviceIo& io) {
+  const bool cable = io.status == IoStatus::transport || io.status == IoStatus::timeout;
+  if (!cable || io.member == kMain || volume_ == nullptr || !open_ended_) return;
+  if (!world.random().chance(300) || sector_at(io.member, io.sector) < Sector(oracle.sectors())) {
+    return;
+  }
+  const auto layout = format::layout_of(volume_->superblock(), io.member);
+  if (!layout) return;
+  const SpareBlock first(io.sector.value / layout->block_sectors);
+  const SpareBlock last((io.sector.value + io.sectors - 1) / layout->block_sectors);
+  if (!layout->is_data(first, last - first + 1)) return;
+  std::vector<Data> data;
+  for (u32 i = 0; i < io.sectors; ++i) data.push_back(sector_of(io, i));
+  const auto arrive = [this, data = std::move(data), member = io.member, sector = io.sector,
+                       opens = counters_.opens] {
+    if (opens != counters_.opens || volume_ == nullptr) return;
+    const u64 id = (u64{1} << 63U) | ++late_writes_;
+    const auto sectors = static_cast<u32>(data.size());
+    world.note("disk {}: a failed write of {}+{} arrives after all", member, sector.value, sectors);
+    disks[member]->write_at_power_cut(id, sector, sectors, [&data](u32 i) { return data[i]; });
+    disks[member]->write_completed(id, sector, sectors, false);
+  };
+  world.after(world.random().range(1, 2 * kSecond_ns), Lane::rest, arrive);
+}
+
+// It was read back right before: nothing there has refused to be read for longer than a read takes.
+void Machine::check_new_home_on_main(const Event& event) {
+  if (event.kind == EventKind::recovered && event.member != kMain) return;
+  const u64 long_ns = kSecond_ns / 10 + 2 * host.troubles.slow_ns;
+  for (u64 i = 0; i < event.sectors; ++i) {
+    const Sector at = event.sector + i;
+    if (at.value >= oracle.sectors() || !disks[kMain]->refuses_reads(at, long_ns)) continue;
+    if (is_lost(at)) continue;
+    oracle.fail(Rule::lost_means_lost,
+                fmt::format("sector {} went back to a place that cannot be read", at.value));
+  }
 }
 
 void Machine::audit_home(const Run& run, std::vector<std::vector<bool>>& owned) {

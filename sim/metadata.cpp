@@ -116,6 +116,13 @@ bool MetadataMap::counts(const MetaBlock& block) const {
          block.index != (std::max(newest, covered_sequence()) + 1) % slots;
 }
 
+bool MetadataMap::is_torn_copy(const Finding& finding) const {
+  if (finding.kind != FindingKind::journal_damaged || finding.fatal) return false;
+  if (finding.member == kMain || !knows(finding.member)) return false;
+  const Sector slot = layouts_[finding.member].journal_slot(finding.copy, newest_sequence());
+  return finding.address == slot;
+}
+
 bool MetadataMap::is_whole() const {
   for (Member m = 1; m < disks_.size(); ++m) {
     if (!knows(m) || state(m) != format::MemberState::live) return false;

@@ -9,6 +9,7 @@
 
 #include "core/format/format.h"
 #include "core/geometry/geometry.h"
+#include "core/log/interface.h"
 #include "sim/disk.h"
 
 namespace dmr::sim {
@@ -40,6 +41,8 @@ class MetadataMap {
   [[nodiscard]] u64 covered_sequence() const;
   // Damage there has to be noticed: not so where a power cut may tear a block.
   [[nodiscard]] bool counts(const MetaBlock& block) const;
+  // What a power cut may leave of the newest journal block when its other copy got there.
+  [[nodiscard]] bool is_torn_copy(const Finding& finding) const;
   // No power cut has left anything half done: one more fault must not keep the set closed.
   [[nodiscard]] bool is_whole() const;
   // The places of all copies of a journal block that is newer than all checkpoints and older than

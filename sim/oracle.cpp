@@ -90,6 +90,7 @@ void Oracle::begin(Ticket& ticket) {
 }
 
 bool Oracle::may_return(const State& state, const Version& version, u64 begun) const {
+  if (version.gone) return false;
   for (const Version& other : state.versions) {
     if (&other == &version || other.discard) continue;
     if (!other.acknowledged && !other.seen) continue;

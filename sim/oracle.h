@@ -83,6 +83,8 @@ class Oracle final : public DiskWatcher {
   void media_error(Member disk, Sector sector, IoOp op, const Data& latent) override;
   void device_error(Member disk, IoOp op, IoStatus status, Sector sector, u32 sectors) override;
   void user_flush_refused() { flush_floor_ = world_.stamp(); }
+  // A member was retired: one flush of the user may fail, and none has to.
+  void expect_flush_error() { flush_error_untold_ = true; }
   // No spare block was free at that moment.
   void spare_exhausted() { last_exhausted_ = world_.stamp(); }
   // The host has too little memory: any slow request may fail.
@@ -129,6 +131,7 @@ class Oracle final : public DiskWatcher {
     bool acknowledged = false;
     bool seen = false;  // a failed write whose data was read later: it took effect
     bool durable = false;
+    bool gone = false;     // the sector was lost since, and stays so until a later write
     bool discard = false;  // may read as zeros or as before, now this and now that
   };
   enum class Lost : u8 { no, perhaps, yes };

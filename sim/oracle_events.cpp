@@ -94,7 +94,10 @@ void Oracle::audit_sector(Sector sector, bool lost) {
     fail(Rule::lost_means_lost, "a lost mark vanished without a write; " + describe(sector));
     return;
   }
-  if (lost) state.lost = Lost::yes;
+  if (lost) {
+    state.lost = Lost::yes;
+    for (Version& version : state.versions) version.gone = true;
+  }
   if (!lost && state.lost == Lost::perhaps) state.lost = Lost::no;
 }
 

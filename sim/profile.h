@@ -35,12 +35,15 @@ struct Profile {
   // journal blocks that are refused for a while, whether they are there afterwards or not.
   u32 metadata_write = 0;
   u32 commit_refused = 0;
+  u32 metadata_refused = 0;  // the same for all metadata, of which nothing is there afterwards
 
   // Devices, cables, time.
   u32 main_ailment = 0;
   u32 spare_ailment = 0;
+  u32 spare_data_lost = 0;  // writes of data to spares that fail on the way, of 1000
   u32 flush_refused = 0;
   u32 slow = 0;
+  u32 lag = 20;  // I/Os that take up to 20 ms, of 1000
   u32 pages_refused = 0;
 
   // What the user does.

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "core/base/bugs.h"
+
 namespace dmr::sim {
 
 void TokenPayload::copy_out(u64 offset_bytes, std::span<std::byte> to) const {
@@ -260,7 +262,7 @@ void SimQueue::device_done(Piece& piece) {
   if (ok && piece.io.member != kMain && t.op != IoOp::read) {
     volume_->spare_written(piece.io.member);
   }
-  leave(piece);
+  if (ok || !DMR_BUG(stays_in_epoch)) leave(piece);
   if (ok || t.op == IoOp::discard) {
     finish(piece, true, piece.sector);
     return;
@@ -283,6 +285,7 @@ void SimQueue::to_executor(Piece& piece) {
   request.context = &piece;
   request.done = [](Request& done) {
     auto* self = static_cast<Piece*>(done.context);
+    if (self->entered) self->job->queue->leave(*self);  // the deliberate bug
     self->job->queue->finish(*self, done.status == Status::ok, done.bad_sector);
   };
   world_.note("queue: {}+{} to the executor, error {}", piece.sector.value, piece.sectors,

@@ -3,6 +3,9 @@
 // it.
 #include "sim/run.h"
 
+#include <cstdio>
+#include <tuple>
+
 #include <gtest/gtest.h>
 
 #include "sim/enumerate.h"
@@ -10,29 +13,59 @@
 namespace dmr::sim {
 namespace {
 
-constexpr u64 kRuns = 100;
+// 21 profiles x 4 parts x 240 runs: more than 20,000. A sanitizer makes them ten times slower, and
+// looks for other things.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr u64 kRuns = 5;
+constexpr u32 kSubsets = 1;
+#else
+constexpr u64 kRuns = 240;
+constexpr u32 kSubsets = 4;
+#endif
+constexpr u64 kParts = 4;
+constexpr u64 kFirstSeed = 1000;
 
-class EveryProfile : public testing::TestWithParam<Profile> {};
+class EveryProfile : public testing::TestWithParam<std::tuple<Profile, u64>> {};
 
 TEST_P(EveryProfile, KeepsTheContract) {
+  const auto& [profile, part] = GetParam();
   Totals totals;
-  for (u64 seed = 1000; seed < 1000 + kRuns; ++seed) {
-    const Report report = run(seed, GetParam());
+  for (u64 i = 0; i < kRuns; ++i) {
+    const Report report = run(kFirstSeed + part * kRuns + i, profile);
     ASSERT_TRUE(report.ok()) << report.text();
     totals.add(report.totals);
   }
   EXPECT_EQ(totals.runs, kRuns);
   EXPECT_GT(totals.power_cuts, 0U);
-  EXPECT_GT(totals.sectors_compared, 100'000U);
+  EXPECT_GT(totals.sectors_compared, kRuns * 1000);
 }
 
-INSTANTIATE_TEST_SUITE_P(Sim, EveryProfile, testing::ValuesIn(profiles()), [](const auto& test) {
-  std::string name = test.param.name;
-  for (char& c : name) {
-    if (c == '-') c = '_';
+INSTANTIATE_TEST_SUITE_P(Sim, EveryProfile,
+                         testing::Combine(testing::ValuesIn(profiles()),
+                                          testing::Range<u64>(0, kParts)),
+                         [](const auto& test) {
+                           std::string name = std::get<0>(test.param).name;
+                           for (char& c : name) {
+                             if (c == '-') c = '_';
+                           }
+                           return name + "_" + std::to_string(std::get<1>(test.param));
+                         });
+
+// What a profile is for happens in it.
+TEST(Run, TheTroublesOfEachProfileHappen) {
+  Totals totals;
+  for (const Profile& profile : profiles()) {
+    for (u64 seed = 1; seed <= 3; ++seed) totals.add(run(seed, profile).totals);
   }
-  return name;
-});
+  for (const u64 count :
+       {totals.bad_sectors, totals.transient_sectors, totals.growing_sectors,
+        totals.bad_metadata_sectors, totals.device_outages, totals.slow_ios,
+        totals.lost_metadata_writes, totals.corrupt_metadata_writes,
+        totals.misdirected_metadata_writes, totals.refused_journal_writes, totals.absent_members,
+        totals.bit_flips, totals.torn_blocks, totals.media_errors, totals.device_errors}) {
+    EXPECT_GT(count, 0U);
+  }
+}
 
 TEST(Run, OneSeedRepeatsARunToTheLastStep) {
   const Profile& profile = *find_profile("power-cuts");
@@ -44,20 +77,78 @@ TEST(Run, OneSeedRepeatsARunToTheLastStep) {
   EXPECT_NE(first.totals.events, other.totals.events);
 }
 
-TEST(Enumerate, EveryPowerCutOfASmallWorkload) {
-  for (u32 spares = 1; spares <= 2; ++spares) {
-    const Enumeration all = enumerate_power_cuts(7, spares, 4);
+// The number of spares.
+class Enumerate : public testing::TestWithParam<u32> {
+ protected:
+  static void expect_ok(const Enumeration& all, u64 least_points) {
     EXPECT_TRUE(all.ok()) << all.text();
-    EXPECT_GT(all.points, 200U);
+    EXPECT_GE(all.points, least_points);
+    std::printf("  %s", all.text().c_str());
   }
+};
+
+TEST_P(Enumerate, EveryPowerCut) { expect_ok(enumerate_power_cuts(7, GetParam(), kSubsets), 500); }
+
+TEST_P(Enumerate, EveryTornWriteOfMetadata) {
+  const Enumeration all = enumerate_torn_metadata(7, GetParam());
+  expect_ok(all, 15);
+  EXPECT_GT(all.masks, 100'000U);
 }
 
-TEST(Enumerate, EveryFailingIoOfASmallWorkload) {
-  for (u32 spares = 1; spares <= 2; ++spares) {
-    const Enumeration all = enumerate_failures(7, spares);
-    EXPECT_TRUE(all.ok()) << all.text();
-    EXPECT_GT(all.points, 50U);
-  }
+TEST_P(Enumerate, EveryPowerCutDuringTheRecoveryFromAPowerCut) {
+  if (kSubsets == 1) GTEST_SKIP() << "too slow with a sanitizer";
+  expect_ok(enumerate_recovery_cuts(7, GetParam()), 15);
+}
+
+TEST_P(Enumerate, EveryFailingIo) {
+  expect_ok(enumerate_failing_calls(7, GetParam(), HostCall::io), 100);
+}
+
+TEST_P(Enumerate, EveryFailingAllocationOfAnOpening) {
+  expect_ok(enumerate_failing_calls(7, GetParam(), HostCall::memory), 10);
+}
+
+TEST_P(Enumerate, EveryPageThatNeverComes) {
+  expect_ok(enumerate_failing_calls(7, GetParam(), HostCall::page), 10);
+}
+
+TEST_P(Enumerate, EveryTimerThatIsLate) {
+  expect_ok(enumerate_failing_calls(7, GetParam(), HostCall::timer), 1);
+}
+
+TEST_P(Enumerate, EveryMetadataBlockThatCannotBeRead) {
+  expect_ok(enumerate_bad_metadata(7, GetParam(), BadBlock::read_error), 60);
+}
+
+TEST_P(Enumerate, EveryMetadataBlockThatTakesNoWrite) {
+  expect_ok(enumerate_bad_metadata(7, GetParam(), BadBlock::write_error), 60);
+}
+
+TEST_P(Enumerate, EveryMetadataBlockThatLosesItsWritesInSilence) {
+  expect_ok(enumerate_bad_metadata(7, GetParam(), BadBlock::lost_write), 60);
+}
+
+TEST_P(Enumerate, EveryMetadataBlockWithAFlippedBit) {
+  expect_ok(enumerate_bad_metadata(7, GetParam(), BadBlock::bit_flip), 60);
+}
+
+TEST_P(Enumerate, EveryMetadataBlockWithStaleContent) {
+  expect_ok(enumerate_bad_metadata(7, GetParam(), BadBlock::stale), 60);
+}
+
+INSTANTIATE_TEST_SUITE_P(Spares, Enumerate, testing::Values(1U, 2U));
+
+TEST(EnumerateMore, AJournalThatHasGoneRoundNeedsOneCheckpointAndNoGap) {
+  const Enumeration all = enumerate_long_journal(7);
+  EXPECT_TRUE(all.ok()) << all.text();
+  EXPECT_GE(all.points, 50U);
+  std::printf("  %s", all.text().c_str());
+}
+
+TEST(EnumerateMore, ASpareBlockThatRefusedDataIsNotTriedAgain) {
+  const Enumeration all = enumerate_bad_spare_blocks(7);
+  EXPECT_TRUE(all.ok()) << all.text();
+  std::printf("  %s", all.text().c_str());
 }
 
 }  // namespace

@@ -42,6 +42,7 @@ Scenario::Scenario(const Plan& plan)
       machine_(std::make_unique<Machine>(seed_, shape_for(seed_, profile_))),
       dice_(seed_) {
   machine_->world.trace_to(plan.trace);
+  machine_->host.troubles.lag_of_1000 = profile_.lag;
   machine_->host.troubles.page_refused_of_1000 = profile_.pages_refused;
   if (profile_.pages_refused != 0) machine_->oracle.expect_refusals();
   if (profile_.slow != 0) {
@@ -65,6 +66,7 @@ void Scenario::play() {
     machine_->oracle.fail(Rule::the_right_disks, "a fresh set cannot be made and opened: " + shape);
     return;
   }
+  machine_->host.troubles.spare_data_lost_of_1000 = profile_.spare_data_lost;
   watch_metadata_writes();
   for (u32 i = 1; i <= plan_.steps && !broken() && !ended_; ++i) {
     if (plan_.only != nullptr && !plan_.only->contains(i)) continue;
@@ -89,6 +91,7 @@ void Scenario::step() {
       {profile_.metadata_fault, &Scenario::break_metadata},
       {profile_.metadata_write, &Scenario::meddle},
       {profile_.commit_refused, &Scenario::refuse_commits},
+      {profile_.metadata_refused, &Scenario::refuse_metadata},
       {profile_.power_cut, &Scenario::pull_plug},
       {profile_.restart, &Scenario::restart},
   };
@@ -197,7 +200,7 @@ void Scenario::restart() {
 void Scenario::reopen(bool after_power_cut) {
   Machine& m = *machine_;
   m.absent = 0;
-  meddling_ = commits_refused_ = false;
+  meddling_ = commits_refused_ = metadata_refused_ = false;
   // Power may go again while the volume opens.
   for (u32 cuts = 0; cuts < 3 && dice_.chance(profile_.power_cut * 4); ++cuts) {
     if (!m.open_and_cut(dice_.below(400))) break;

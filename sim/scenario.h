@@ -53,6 +53,7 @@ class Scenario {
   [[nodiscard]] Sector astray(Member member, const format::BlockHeader& header);
   void meddle();
   void refuse_commits();
+  void refuse_metadata();
   void damage_at_rest();
   void flip_bit(const MetadataMap& map, const MetaBlock& block);
   [[nodiscard]] bool damage_is_there() const;
@@ -76,6 +77,7 @@ class Scenario {
   bool meddling_ = false;      // the next write of metadata
   bool meddled_ = false;       // since the last opening
   bool commits_refused_ = false;
+  bool metadata_refused_ = false;
   struct Damage {
     Member member;
     Sector at;

@@ -105,7 +105,7 @@ void Scenario::fall_ill(bool spare) {
 }
 
 void Scenario::recover() {
-  commits_refused_ = false;
+  commits_refused_ = metadata_refused_ = false;
   for (auto& disk : machine_->disks) disk->ailment = Ailment{};
 }
 

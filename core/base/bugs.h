@@ -30,6 +30,13 @@ enum class Bug : u8 {
   flush_error_swallowed,  // a member refused a flush, the caller hears ok
   first_sector_route,     // the whole request goes where its first sector lives
   request_lost,           // a request that met a hold is never answered
+  salvage_over_newer,     // a read is recovered from the home found before the hold
+  stays_in_epoch,         // a failed request is still counted while it waits for recovery
+  rest_lost_by_outage,    // what a dead device does not give of a block is called lost
+  refused_block_reused,   // a spare block whose write failed is given away though it may arrive
+  healed_before_flush,    // a lost mark is cleared in place before main is flushed
+  not_read_back,          // a block goes home to main without a look at what main took
+  flush_covers_later,     // a flush counts for writes that came while it was under way
   // Metadata
   single_journal_copy,      // a journal block is written once
   journal_without_fua,      // a journal block is acknowledged from the cache
@@ -41,8 +48,12 @@ enum class Bug : u8 {
   zombie_commit,            // a commit of unknown outcome is not cancelled
   stale_member_alone,       // a member that missed commits is opened without a word
   bad_spare_forgotten,      // a refused spare block is not recorded
+  second_copy_unread,       // only the first copy of a journal block is looked at
+  skipped_member_live,      // a member that missed a commit is not recorded as out
+  divergence_ignored,       // members that were changed apart from each other are opened together
+  lagging_not_refreshed,    // a member that comes back serves without the newest log
 };
-inline constexpr u32 kBugs = static_cast<u32>(Bug::bad_spare_forgotten) + 1;
+inline constexpr u32 kBugs = static_cast<u32>(Bug::lagging_not_refreshed) + 1;
 
 #ifdef DMR_DELIBERATE_BUGS
 extern bool deliberate_bugs[kBugs];

@@ -189,6 +189,7 @@ Task<Status> Mover::copy_home(FrameStack& frames, Run run, LostMask lost) {
     // Somebody else's flush of main that was refused meanwhile may have lost what was written.
     if (state_.refusals() != refusals) co_return Status::io_error;
   }
+  if (DMR_BUG(not_read_back)) co_return Status::ok;
   status = co_await read_run(frames, kMain, run, second_buffer_->bytes);
   if (status != Status::ok) co_return status;
   const std::size_t bytes = std::size_t{sectors} << kSectorShift;

@@ -78,6 +78,9 @@ Task<Result<SpareExtent>> place_on_spare(FrameStack& frames, VolumeState& state,
       continue;
     }
     // Until the next open nobody gets this block: the refused write may still arrive there.
+    if (DMR_BUG(refused_block_reused) && !may_mark(error)) {
+      state.spares.release(extent->member, extent->begin, 1);
+    }
     Status place_is_bad = Status::io_error;
     if (may_mark(error)) {
       place_is_bad = co_await confirmer.find_good_block(frames, extent->member, good);

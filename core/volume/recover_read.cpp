@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // A read that failed: long pieces first, then blocks, then the disk's logical blocks. What stays
 // unreadable is answered with an error at once; its block is rescued behind the answer.
+#include "core/base/bugs.h"
 #include "core/volume/recovery.h"
 
 namespace dmr {
@@ -70,7 +71,8 @@ Task<Status> Recovery::read_piece(FrameStack& frames, WorkItem& item, Span piece
 
 Task<Status> Recovery::read_block(FrameStack& frames, WorkItem& item, BlockPart part,
                                   bool whole_request) {
-  const Home home = home_of(state_, part.block);
+  const bool early = DMR_BUG(salvage_over_newer) && part.block == item.early_block;
+  const Home home = early ? item.early_home : home_of(state_, part.block);
   const LostMask wanted = bits_of(part.first, part.sectors);
   const SectorSpan lost = next_span(lost_in(state_, home, part.block) & wanted, 0, 128);
   if (lost.count > 0) {
@@ -80,8 +82,11 @@ Task<Status> Recovery::read_block(FrameStack& frames, WorkItem& item, BlockPart 
   const Status status =
       co_await salvage(frames, state_, confirmer_, item.tools, part.block, home, wanted);
   if (status != Status::ok) {
-    item.bad_sector = part.begin;
-    tell_device_error(item, part.begin, home.member);
+    // The first that was not given; when the device as a whole fails, the first of all.
+    const SectorSpan missed = next_span(item.tools.unreadable, 0, kMaxBlockSectors);
+    item.bad_sector =
+        missed.count > 0 ? state_.geometry.first_sector(part.block) + missed.first : part.begin;
+    tell_device_error(item, item.bad_sector, home.member);
     co_return status;
   }
   if (!item.tools.unreadable.none()) {

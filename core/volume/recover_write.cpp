@@ -47,7 +47,8 @@ Task<Status> Recovery::recover_write(FrameStack& frames, WorkItem& item, Span sp
 }
 
 Task<Status> Recovery::write_block(FrameStack& frames, WorkItem& item, BlockPart part) {
-  const Home home = DMR_BUG(no_second_lookup) ? item.early_home : home_of(state_, part.block);
+  const bool early = DMR_BUG(no_second_lookup) && part.block == item.early_block;
+  const Home home = early ? item.early_home : home_of(state_, part.block);
   const LostMask wanted = bits_of(part.first, part.sectors);
   const LostMask lost = lost_in(state_, home, part.block);
   const bool heals = !(lost & wanted).none();
@@ -112,11 +113,14 @@ Task<Status> Recovery::verify(FrameStack&, WorkItem& item, BlockPart part, Home 
                               u64 refusals) {
   DMR_ASSERT(home.member == kMain && item.tools.buffer != nullptr);
   DeviceIo& io = *item.tools.io[0];
-  prepare(io, IoOp::flush, {kMain, Sector(0), 0}, nullptr);
-  (void)co_await run_io(state_, io);
-  if (state_.observe(io) != ErrorClass::none) co_return Status::io_error;
-  co_await flush_outcomes(state_, kMain);
-  if (state_.refusals() != refusals) co_return Status::io_error;
+  if (!DMR_BUG(healed_before_flush)) {
+    prepare(io, IoOp::flush, {kMain, Sector(0), 0}, nullptr);
+    (void)co_await run_io(state_, io);
+    if (state_.observe(io) != ErrorClass::none) co_return Status::io_error;
+    co_await flush_outcomes(state_, kMain);
+    if (state_.refusals() != refusals) co_return Status::io_error;
+  }
+  if (DMR_BUG(not_read_back)) co_return Status::ok;
   prepare(io, IoOp::read, place_of(state_, home, part.block, part.first, part.sectors),
           item.tools.buffer->bytes);
   (void)co_await run_io(state_, io);
@@ -143,7 +147,8 @@ Task<Status> Recovery::redirect(FrameStack& frames, WorkItem& item, BlockPart pa
     // medium's, nothing may be concluded: the write fails and the map stays as it is.
     const Status status =
         co_await salvage(frames, state_, confirmer_, item.tools, part.block, home, rest);
-    if (status != Status::ok) {
+    if (status != Status::ok && DMR_BUG(rest_lost_by_outage)) item.tools.unreadable = rest;
+    if (status != Status::ok && !DMR_BUG(rest_lost_by_outage)) {
       tell_device_error(item, part.begin, home.member);
       co_return status;
     }

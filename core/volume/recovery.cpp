@@ -21,6 +21,10 @@ Task<Status> Recovery::serve(FrameStack& frames, WorkItem& item) {
     const Sector limit = state_.geometry.first_sector(first + kSpanBlocks);
     const Sector stop = limit < end ? limit : end;
     const Block last = state_.geometry.block_of(stop - 1);
+#ifdef DMR_DELIBERATE_BUGS
+    item.early_home = home_of(state_, first);
+    item.early_block = first;
+#endif
     co_await state_.locks.acquire(item.lock, first, last + 1);
     status = co_await serve_span(frames, item, Span{at, static_cast<u32>(stop - at)});
     state_.locks.release(item.lock, state_.executor);
@@ -41,9 +45,6 @@ Task<Status> Recovery::serve_span(FrameStack& frames, WorkItem& item, Span span)
   }
   const Block first = state_.geometry.block_of(span.begin);
   const Block last = state_.geometry.block_of(span.begin + span.sectors - 1);
-#ifdef DMR_DELIBERATE_BUGS
-  item.early_home = home_of(state_, first);
-#endif
   const Result<HoldId> hold =
       co_await hold_blocks(frames, state_, first, static_cast<u32>(last - first) + 1);
   if (!hold.has_value()) co_return hold.status();

@@ -238,7 +238,8 @@ bool Volume::flush_member_ok(const FlushTicket& ticket, Member member) {
   flush.end((ticket.lanes >> member) & 1U);
   // Beside another of unknown outcome it covers nothing: the next flush reaches for the data again.
   if (!flush.quiet()) return false;
-  flush.covered(ticket.token[member]);
+  flush.covered(DMR_BUG(flush_covers_later) ? flush.written.load(std::memory_order_acquire)
+                                            : ticket.token[member]);
   return true;
 }
 

@@ -83,8 +83,10 @@ struct WorkItem {
   Changes changes;
 #ifdef DMR_DELIBERATE_BUGS
   Home early_home;
+  Block early_block;
 #else
   static constexpr Home early_home{};
+  static constexpr Block early_block{};
 #endif
   bool failed = false;        // device I/O of the request has failed: recover, do not just repeat
   bool payload_busy = false;  // device I/O uses the payload: not even a deadline may answer now

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // The CPU's CRC32C gives what the tables give, whatever the length and the alignment.
-#include "runtime/volume/machine_crc32c.h"
+#include "support/machine_crc32c.h"
 
 #include <vector>
 

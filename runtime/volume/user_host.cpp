@@ -11,8 +11,8 @@
 
 #include "core/base/crc32c.h"
 #include "runtime/device/errno_status.h"
-#include "runtime/volume/machine_crc32c.h"
 #include "runtime/volume/memory_payload.h"
+#include "support/machine_crc32c.h"
 
 #if defined(__SANITIZE_ADDRESS__)
 #define DMR_POISONS 1

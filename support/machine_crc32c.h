@@ -5,9 +5,9 @@
 
 #include "core/base/crc32c.h"
 
-namespace dmr::runtime {
+namespace dmr {
 
 // Null when this machine has nothing better than the engine's tables.
 [[nodiscard]] Crc32cFunction crc32c_of_this_machine();
 
-}  // namespace dmr::runtime
+}  // namespace dmr

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // SSE 4.2 has CRC32C with this very polynomial.
-#include "runtime/volume/machine_crc32c.h"
+#include "support/machine_crc32c.h"
 
 #include <cstring>
 
-namespace dmr::runtime {
+namespace dmr {
 
 #if defined(__x86_64__)
 namespace {
@@ -32,4 +32,4 @@ Crc32cFunction crc32c_of_this_machine() {
 Crc32cFunction crc32c_of_this_machine() { return nullptr; }
 #endif
 
-}  // namespace dmr::runtime
+}  // namespace dmr
