@@ -254,6 +254,12 @@ TEST_P(Damage, TwoLostBlocksAtTheEndAreNoTornTail) {
   EXPECT_EQ(bench_.load(), Status::damaged);
   ASSERT_EQ(bench_.findings.count(FindingKind::journal_gap), 1U);
   EXPECT_EQ(bench_.findings.all.back().sequence, 11U);
+  if (spares() == 1) return;
+  LoadRequest without = bench_.load_request();  // the copies that were on the other one, too
+  without.device[2].present = false;
+  without.allow_degraded = true;
+  EXPECT_EQ(bench_.load(without), Status::damaged);
+  EXPECT_EQ(bench_.findings.count(FindingKind::journal_gap), 1U);
 }
 
 TEST_P(Damage, ATornTailBesideADamagedSlotIsATail) {
@@ -263,6 +269,31 @@ TEST_P(Damage, ATornTailBesideADamagedSlotIsATail) {
   zero({1, layout_.journal_slot(0, 14)});  // another slot shows that no block 14 was acknowledged
   EXPECT_EQ(bench_.load(), Status::ok);
   EXPECT_EQ(bench_.model.map, expected_);
+}
+
+// Well sealed, but of a block that the volume has not: no writer of ours has written that.
+TEST_P(Damage, AnIntactBlockWithAnImpossibleRecordIsRefused) {
+  const auto forge = [&](Unit unit, u32 record_offset, format::Kind kind) {
+    std::byte* const at =
+        bench_.disks.bytes(unit.member).data() + unit.address.value * kSectorBytes;
+    const u64 nowhere = StoreBench::kMainSectors;
+    std::memcpy(at + record_offset + offsetof(format::Record, block), &nowhere, sizeof nowhere);
+    const u32 crc = format::block_crc(format::MetaBytes(at, kMetaBytes), kind);
+    std::memcpy(at + offsetof(format::BlockHeader, crc), &crc, sizeof crc);
+  };
+  for (const Unit unit : copies_of(12)) {
+    forge(unit, offsetof(format::JournalBlock, record), format::Kind::journal);
+  }
+  EXPECT_EQ(bench_.load(), Status::damaged);
+  EXPECT_EQ(bench_.findings.count(FindingKind::record_invalid), 1U);
+  EXPECT_TRUE(bench_.findings.all.back().fatal);
+  bench_.disks.restore(clean_);
+  for (Member m = 1; m <= spares(); ++m) {
+    forge({m, layout_.checkpoint_block(newest_area_, 1)}, offsetof(format::CheckpointBody, record),
+          format::Kind::checkpoint_body);
+  }
+  EXPECT_EQ(bench_.load(), Status::damaged);
+  EXPECT_EQ(bench_.findings.count(FindingKind::record_invalid), 1U);
 }
 
 TEST_P(Damage, WithoutAnyCheckpointTheSetIsRefused) {

@@ -221,13 +221,17 @@ bool Journal::tail_is_hidden(u64 tail) const {
   return true;
 }
 
-// Each live spare takes a copy of every block, in its area 0; one that is alone in both.
+// Each live spare takes a copy of every block, in its area 0; one that is alone in both. Spares
+// that are live and not here count, too: the others took one copy only.
 bool Journal::is_ruled_out(u64 sequence) const {
-  const bool is_alone = in_table_.size() == 1;
+  u32 live = 0;
+  for (Member m = 1; m < context_.members(); ++m) {
+    if (context_.state(m) == format::MemberState::live) ++live;
+  }
   for (Member m = 1; m < context_.members(); ++m) {
     if (!in_table_.has(m)) continue;
     if (slot_of(m, 0, sequence).state == SlotState::good) return true;
-    if (is_alone && slot_of(m, 1, sequence).state == SlotState::good) return true;
+    if (live == 1 && slot_of(m, 1, sequence).state == SlotState::good) return true;
   }
   return false;
 }

@@ -294,4 +294,36 @@ void EditedSet::put_back() {
   only_damaged_ = true;
 }
 
+int EditedSet::age_of(const std::vector<format::Mapping>& map) const {
+  for (std::size_t back = 0; back < base_.history.size(); ++back) {
+    const auto& then = base_.history[base_.history.size() - 1 - back];
+    if (same(then, map)) return static_cast<int>(back);
+  }
+  return -1;
+}
+
+std::vector<std::unique_ptr<EditedSet>> edited_sets() {
+  std::vector<std::unique_ptr<EditedSet>> made;
+  for (const BaseSet& base : base_sets()) made.push_back(std::make_unique<EditedSet>(base));
+  return made;
+}
+
+std::vector<Bytes> image_seeds() {
+  const auto hex = [](std::initializer_list<unsigned> values) {
+    Bytes seed;
+    for (const unsigned value : values) seed.push_back(static_cast<std::byte>(value));
+    return seed;
+  };
+  return {
+      hex({0}),                                      // untouched
+      hex({1, 0, 0, 0, 100, 0, 1}),                  // a byte of a superblock
+      hex({0, 128, 3, 0, 100, 0, 1}),                // of both copies of a journal block
+      hex({2, 3, 5, 0, 0, 0, 0, 128 + 3, 43, 0}),    // zeroed blocks
+      hex({0, 129, 8, 0, 64, 0, 9, 7, 0, 0}),        // a field of the journal, chain made good
+      hex({1, 130, 44, 4, 1, 3, 8, 24, 0, 0}),       // a record of a checkpoint, sealed
+      hex({0, 4, 10, 0, 0, 0, 12, 5, 11, 0, 0, 0}),  // blocks in wrong places
+      hex({2, 6, 0, 0, 0, 0, 0, 134, 5, 0, 0, 0}),   // places that cannot be read
+  };
+}
+
 }  // namespace dmr::fuzz

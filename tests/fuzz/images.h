@@ -50,7 +50,8 @@ class EditedSet {
 
   // All edits so far can be told by their checksum: damage, not a forgery.
   [[nodiscard]] bool only_damaged() const { return only_damaged_; }
-  [[nodiscard]] const BaseSet& base() const { return base_; }
+  // How many commits ago the map was like that; negative when it never was.
+  [[nodiscard]] int age_of(const std::vector<format::Mapping>& map) const;
 
   std::vector<Disk> disks;
   ImageHost host;
@@ -70,5 +71,10 @@ class EditedSet {
   std::vector<std::pair<Member, u64>> edited_;  // sectors
   bool only_damaged_ = true;
 };
+
+// One of each base set.
+[[nodiscard]] std::vector<std::unique_ptr<EditedSet>> edited_sets();
+// Inputs to begin with: the number of the set, then edits.
+[[nodiscard]] std::vector<Bytes> image_seeds();
 
 }  // namespace dmr::fuzz

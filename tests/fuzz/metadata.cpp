@@ -10,21 +10,13 @@ namespace {
 
 constexpr u32 kMaxEdits = 12;
 
-// The position of a map in the history of its set; negative when it never was.
-int age_of(const BaseSet& base, const std::vector<format::Mapping>& map) {
-  for (std::size_t back = 0; back < base.history.size(); ++back) {
-    if (same(base.history[base.history.size() - 1 - back], map)) return static_cast<int>(back);
-  }
-  return -1;
-}
-
 void check_damage(const EditedSet& set, const Loaded& loaded) {
   if (loaded.status != Status::ok) {
     expect(loaded.status != Status::again && loaded.status != Status::closed,
            "a refusal has a reason");
     return;
   }
-  const int age = age_of(set.base(), loaded.map.mappings());
+  const int age = set.age_of(loaded.map.mappings());
   expect(age >= 0, "damage yields a state that there was");
   expect(age <= 1, "damage to more than the tail is no reason to go back");
 }
@@ -100,11 +92,7 @@ void check_volume(EditedSet& set) {
 }  // namespace
 
 void run_one(std::span<const std::byte> bytes) {
-  static std::vector<std::unique_ptr<EditedSet>> sets = [] {
-    std::vector<std::unique_ptr<EditedSet>> made;
-    for (const BaseSet& base : base_sets()) made.push_back(std::make_unique<EditedSet>(base));
-    return made;
-  }();
+  static std::vector<std::unique_ptr<EditedSet>> sets = edited_sets();
   for (void (*check)(EditedSet&) : {check_store, check_volume}) {
     Input input(bytes);
     EditedSet& set = *sets[input.take<u8>() % sets.size()];
@@ -114,22 +102,6 @@ void run_one(std::span<const std::byte> bytes) {
   }
 }
 
-std::vector<Bytes> seeds() {
-  const auto hex = [](std::initializer_list<unsigned> values) {
-    Bytes seed;
-    for (const unsigned value : values) seed.push_back(static_cast<std::byte>(value));
-    return seed;
-  };
-  return {
-      hex({0}),                                      // untouched
-      hex({1, 0, 0, 0, 100, 0, 1}),                  // a byte of a superblock
-      hex({0, 128, 3, 0, 100, 0, 1}),                // of both copies of a journal block
-      hex({2, 3, 5, 0, 0, 0, 0, 128 + 3, 43, 0}),    // zeroed blocks
-      hex({0, 129, 8, 0, 64, 0, 9, 7, 0, 0}),        // a field of the journal, chain made good
-      hex({1, 130, 44, 4, 1, 3, 8, 24, 0, 0}),       // a record of a checkpoint, sealed
-      hex({0, 4, 10, 0, 0, 0, 12, 5, 11, 0, 0, 0}),  // blocks in wrong places
-      hex({2, 6, 0, 0, 0, 0, 0, 134, 5, 0, 0, 0}),   // places that cannot be read
-  };
-}
+std::vector<Bytes> seeds() { return image_seeds(); }
 
 }  // namespace dmr::fuzz
