@@ -5,8 +5,8 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := build
-.PHONY: build demo test fuzz coverage bench clean kernel kernel-vm test-kernel \
-  bench-kernel test-kernel-debug
+.PHONY: build demo test fuzz coverage bench clean kernel install-kernel kernel-package kernel-vm \
+  test-kernel bench-kernel test-kernel-debug
 
 # $(call configure,PRESET,OPTIONS): quiet unless it fails.
 configure = log=$$(cmake --preset $(1) $(2) 2>&1) || { echo "$$log" >&2; exit 1; }
@@ -86,6 +86,18 @@ kernel:
 	@tests/kernel/check-objects build/kernel/src
 	@strip --strip-debug -o build/kernel/dm_remap.ko $(MODULE)
 	@echo "$(MODULE): $$(stat -c %s build/kernel/dm_remap.ko) bytes when stripped"
+
+# For the running kernel, or the one of KDIR=...; with DKMS where that is there.
+install-kernel:
+	@scripts/install-packages kernel
+	@scripts/install-kernel $(if $(filter file,$(origin KDIR)),,$(KDIR))
+
+# The Debian package dm-remap-dkms, and proof that DKMS can build the module from it.
+kernel-package:
+	@scripts/install-packages kernel-package
+	@scripts/kernel-package build/kernel-package
+	@tests/kernel/check-package build/kernel-package/dm-remap-dkms_$$(scripts/version)_all.deb \
+	  "$$(scripts/kernel-release $(or $(KDIR),$$(ls -d /lib/modules/*/build | tail -1)))"
 
 # What the module's scenarios run in, and the scenarios: SCENARIOS="NAME..." for some of them.
 kernel-vm: kernel

@@ -171,6 +171,7 @@ struct dmr_member_stats {
 struct dmr_stats {
   uint8_t writable;
   uint8_t read_only_by_failure;
+  uint8_t restored_older;
   uint32_t members;
   uint32_t block_sectors;
   uint32_t logical_block_bytes;

@@ -53,6 +53,7 @@ DMR_FIGURE(read_sectors, c->sectors[DMR_READ]);
 DMR_FIGURE(written_sectors, c->sectors[DMR_WRITE]);
 DMR_FIGURE(fast_requests, c->path[DMR_PATH_FAST]);
 DMR_FIGURE(slow_requests, c->path[DMR_PATH_SLOW]);
+DMR_FIGURE(failed_requests, c->failed);
 DMR_FIGURE(held_requests, s->held_requests);
 DMR_FIGURE(recovered_reads, s->recovered_reads);
 DMR_FIGURE(failed_reads, s->failed_reads);
@@ -113,6 +114,7 @@ static struct attribute* number_attrs[] = {
     &attr_written_sectors.attr,
     &attr_fast_requests.attr,
     &attr_slow_requests.attr,
+    &attr_failed_requests.attr,
     &attr_held_requests.attr,
     &attr_recovered_reads.attr,
     &attr_failed_reads.attr,
@@ -217,6 +219,7 @@ int dmr_print_stats(struct dmr_target* t, char* result, unsigned int maxlen) {
   DMEMIT("read_only %u\n", t->read_only);
   DMEMIT("degraded %u\n", t->degraded);
   DMEMIT("read_only_by_failure %u\n", figures->stats.read_only_by_failure);
+  DMEMIT("restored_older %u\n", figures->stats.restored_older);
   DMEMIT("events_total %llu\n", READ_ONCE(t->events_total));
   for (at = number_attrs; *at; at++) {
     struct dmr_attr* own = container_of(*at, struct dmr_attr, attr);

@@ -108,6 +108,7 @@ void dmr_host_request_done(struct dmr_request* request) {
 
   b->state = DMR_BIO_IDLE;
   bio->bi_status = request->status ? BLK_STS_IOERR : BLK_STS_OK;
+  if (unlikely(request->status)) this_cpu_inc(t->cpu->failed);
   // It waited for the outcome of another flush, and that one was refused.
   if (request->op == DMR_FLUSH && READ_ONCE(t->flush_latched)) bio->bi_status = BLK_STS_IOERR;
   bio_clear_flag(bio, BIO_QOS_THROTTLED);
@@ -155,8 +156,7 @@ static int dmr_map_slow(struct dmr_target* t, struct dmr_bio* b, struct bio* bio
   return DM_MAPIO_SUBMITTED;
 }
 
-int dmr_map(struct dm_target* ti, struct bio* bio) {
-  struct dmr_target* t = ti->private;
+static int dmr_map_bio(struct dmr_target* t, struct dm_target* ti, struct bio* bio) {
   struct dmr_bio* b = dm_per_bio_data(bio, sizeof(*b));
   enum req_op op = bio_op(bio);
   bool write = dmr_is_write(op);
@@ -193,6 +193,14 @@ int dmr_map(struct dm_target* ti, struct bio* bio) {
   bio->bi_iter.bi_sector = route.sector;
   b->iter = bio->bi_iter;
   return DM_MAPIO_REMAPPED;
+}
+
+int dmr_map(struct dm_target* ti, struct bio* bio) {
+  struct dmr_target* t = ti->private;
+  int r = dmr_map_bio(t, ti, bio);
+
+  if (unlikely(r == DM_MAPIO_KILL)) this_cpu_inc(t->cpu->failed);
+  return r;
 }
 
 // A flush that went well beside one whose outcome is not known yet: the other one, when refused,
@@ -237,6 +245,7 @@ static int dmr_flush_ended(struct dmr_target* t, struct dmr_bio* b, blk_status_t
     dmr_hold_flush(t, b);  // stays counted; the bio may be gone after this
     return DM_ENDIO_INCOMPLETE;
   }
+  if (unlikely(*error)) this_cpu_inc(t->cpu->failed);
   rcu_read_lock();
   smp_wmb();
   this_cpu_dec(t->cpu->in_flight[DMR_OTHER_SLOT]);
@@ -257,6 +266,7 @@ static int dmr_device_failed(struct dmr_target* t, struct dmr_bio* b, struct bio
   // a request with NOWAIT wants, and a command that the device does not know is no error.
   if (status == DMR_IO_UNSUPPORTED || (bio->bi_opf & REQ_RAHEAD) ||
       (status == DMR_IO_AGAIN && (bio->bi_opf & REQ_NOWAIT))) {
+    this_cpu_inc(t->cpu->failed);
     dmr_leave(t, b->slot);
     return DM_ENDIO_DONE;
   }

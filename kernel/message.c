@@ -35,11 +35,15 @@ static int dmr_command_message(struct dmr_target* t, u8 kind, const char* range,
   command->kind = kind;
   if (range) r = dmr_parse_range(range, command);
   if (!r) r = dmr_run_command(t, command);
-  if (!r && range)
+  // What was done before a block failed stays done: the answer tells of both.
+  if (range && r != -EINVAL && r != -EAGAIN) {
     DMEMIT("changed %llu unchanged %llu lost %llu", command->changed, command->unchanged,
            command->lost);
-  else if (!r)
+    if (r) DMEMIT(" failed %d at %llu", -r, command->bad_sector);
+    r = 0;
+  } else if (!r) {
     DMEMIT("ok");
+  }
   kfree(command);
   return r < 0 ? r : 1;
 }

@@ -6,8 +6,6 @@
 
 #include <fmt/format.h>
 
-#include "runtime/control/paths.h"
-
 namespace dmr::cli {
 namespace {
 
@@ -17,27 +15,26 @@ constexpr std::size_t kRunsPerPage = 10'000;
 constexpr std::size_t kEventsPerPage = 1'000;
 constexpr std::size_t kRangesPerRequest = 1'000;  // well below the server's limit of a request
 // Moving reads every sector of the range from a disk that may take seconds for each.
-constexpr runtime::ControlClient::Timeout kMoveTimeout = std::chrono::hours(1);
+constexpr std::chrono::hours kMoveTimeout{1};
+constexpr std::chrono::minutes kTimeout{1};
 
 }  // namespace
 
 Expected<Session> Session::open(const std::string& name) {
-  if (auto path = runtime::socket_path(name, ".sock"); !path) return std::unexpected(path.error());
-  if (runtime::NameLock::holder(name) == 0) {
-    return failed(
-        fmt::format("volume `{}` is not running; start it with `dm-remap start {}`", name, name));
-  }
-  auto client = runtime::ControlClient::connect(name);
-  if (!client) return std::unexpected(client.error());
-  return Session(name, std::move(*client));
+  auto link = open_link(name, system_mapper());
+  if (!link) return std::unexpected(link.error());
+  return Session(name, std::move(*link));
 }
 
-Expected<json> Session::status() { return client_.call({{"op", "status"}}); }
+bool Session::is_running() const { return !runner_of(name_, system_mapper()).empty(); }
+
+Expected<json> Session::status() { return link_->call({{"op", "status"}}, kTimeout); }
 
 Expected<void> Session::for_each_run(const std::function<void(const json& run)>& visit) {
   u64 cursor = 0;
   while (true) {
-    const auto page = client_.call({{"op", "map"}, {"cursor", cursor}, {"limit", kRunsPerPage}});
+    const auto page =
+        link_->call({{"op", "map"}, {"cursor", cursor}, {"limit", kRunsPerPage}}, kTimeout);
     if (!page) return std::unexpected(page.error());
     for (const json& run : page->at("runs")) visit(run);
     if (page->at("done").get<bool>()) return {};
@@ -46,7 +43,7 @@ Expected<void> Session::for_each_run(const std::function<void(const json& run)>&
 }
 
 Expected<json> Session::events(u64 after) {
-  return client_.call({{"op", "events"}, {"after", after}, {"limit", kEventsPerPage}});
+  return link_->call({{"op", "events"}, {"after", after}, {"limit", kEventsPerPage}}, kTimeout);
 }
 
 Expected<Moved> Session::move(const std::string& op, std::span<const SectorRange> ranges) {
@@ -58,7 +55,7 @@ Expected<Moved> Session::move(const std::string& op, std::span<const SectorRange
     for (const SectorRange& range : part) {
       list.push_back({{"sector", range.begin.value}, {"count", range.sectors}});
     }
-    const auto result = client_.call({{"op", op}, {"ranges", std::move(list)}}, kMoveTimeout);
+    const auto result = link_->call({{"op", op}, {"ranges", std::move(list)}}, kMoveTimeout);
     if (!result) return std::unexpected(result.error());
     sum.blocks_changed += result->at("blocks_changed").get<u64>();
     sum.blocks_unchanged += result->at("blocks_unchanged").get<u64>();
@@ -72,10 +69,8 @@ Expected<Moved> Session::move(const std::string& op, std::span<const SectorRange
   return sum;
 }
 
-Expected<int> Session::stop() {
-  const auto answer = client_.call({{"op", "stop"}});
-  if (!answer) return std::unexpected(answer.error());
-  return answer->at("pid").get<int>();
+Expected<void> Session::stop(std::chrono::seconds timeout, bool force) {
+  return link_->stop(timeout, force);
 }
 
 }  // namespace dmr::cli

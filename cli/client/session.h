@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Talking to a running volume: the requests of the control socket as the subcommands need them.
+// Talking to a running volume: the requests of the control protocol as the subcommands need them,
+// whether a server or the kernel answers them.
 #pragma once
 
 #include <chrono>
 #include <functional>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
@@ -11,8 +13,8 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/app/outcome.h"
+#include "cli/client/link.h"
 #include "core/volume/request.h"
-#include "runtime/control/client.h"
 
 namespace dmr::cli {
 
@@ -35,15 +37,16 @@ class Session {
   [[nodiscard]] Expected<nlohmann::json> events(u64 after);
   // "mark" or "forget". Long lists go in several requests; each is as durable as it says.
   [[nodiscard]] Expected<Moved> move(const std::string& op, std::span<const SectorRange> ranges);
-  // Asks the server to stop; returns its process id.
-  [[nodiscard]] Expected<int> stop();
+  // Returns when it has ended and its members are free; with `force` also when it is in use.
+  [[nodiscard]] Expected<void> stop(std::chrono::seconds timeout, bool force);
+  [[nodiscard]] bool is_running() const;
 
  private:
-  Session(std::string name, runtime::ControlClient client)
-      : name_(std::move(name)), client_(std::move(client)) {}
+  Session(std::string name, std::unique_ptr<VolumeLink> link)
+      : name_(std::move(name)), link_(std::move(link)) {}
 
   std::string name_;
-  runtime::ControlClient client_;
+  std::unique_ptr<VolumeLink> link_;
 };
 
 }  // namespace dmr::cli

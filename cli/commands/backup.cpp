@@ -13,11 +13,11 @@
 #include "cli/app/names.h"
 #include "cli/app/output.h"
 #include "cli/app/status_text.h"
+#include "cli/client/link.h"
 #include "cli/commands/commands.h"
 #include "cli/metadata/report.h"
 #include "cli/metadata/stopped_set.h"
 #include "cli/state/locate.h"
-#include "runtime/control/paths.h"
 
 namespace dmr::cli {
 namespace {
@@ -53,7 +53,7 @@ Expected<std::vector<std::string>> devices_of(const Options& options) {
                        !std::filesystem::exists(first, ignored);
   if (!is_name) return options.volume;
   if (const std::string fault = name_fault(first); !fault.empty()) return misused(fault);
-  if (runtime::NameLock::holder(first) != 0) {
+  if (!runner_of(first, system_mapper()).empty()) {
     return refused(fmt::format(
         "volume `{}` is running and changes its map; stop it first (`dm-remap stop {}`)", first,
         first));

@@ -14,6 +14,7 @@
 #include "cli/app/output.h"
 #include "cli/app/sizes.h"
 #include "cli/app/status_text.h"
+#include "cli/client/link.h"
 #include "cli/commands/commands.h"
 #include "cli/device/content.h"
 #include "cli/device/member.h"
@@ -22,7 +23,6 @@
 #include "cli/state/hints.h"
 #include "core/base/bits.h"
 #include "core/log/store.h"
-#include "runtime/control/paths.h"
 
 namespace dmr::cli {
 namespace {
@@ -109,11 +109,9 @@ Expected<void> check_contents(const Members& members) {
 
 // A volume of this name that is still where it was: two of them could not be told apart.
 Expected<void> check_name(const Options& options, const Members& members) {
-  if (const int process = runtime::NameLock::holder(options.name); process != 0) {
-    return failed(
-        fmt::format("a volume `{}` is running (process {}); stop it or choose another "
-                    "name",
-                    options.name, process));
+  if (const std::string runner = runner_of(options.name, system_mapper()); !runner.empty()) {
+    return failed(fmt::format("a volume `{}` is running ({}); stop it or choose another name",
+                              options.name, runner));
   }
   const std::optional<Hint> hint = load_hint(options.name);
   if (!hint || options.force) return {};

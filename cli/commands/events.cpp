@@ -13,7 +13,6 @@
 #include "cli/app/output.h"
 #include "cli/client/session.h"
 #include "cli/commands/commands.h"
-#include "runtime/control/paths.h"
 
 namespace dmr::cli {
 namespace {
@@ -25,9 +24,11 @@ constexpr CommandText kText{
     .explanation =
         "Prints the last events since the volume was started, oldest first: blocks that were "
         "moved,\n"
-        "sectors that were lost, devices that failed. The server keeps the last 1024. With "
-        "--follow\n"
-        "it goes on until the volume is stopped, or Ctrl-C. With --json each event is one line.",
+        "sectors that were lost, devices that failed. A server keeps the last 1024, the kernel "
+        "256.\n"
+        "With --follow it goes on until the volume is stopped, or Ctrl-C. With --json each event "
+        "is\n"
+        "one line.",
     .examples =
         "  dm-remap events tank\n"
         "  dm-remap events tank --follow --json | jq -r .text"};
@@ -92,7 +93,7 @@ Expected<Exit> events(const Options& options) {
   while (true) {
     if (auto printed = print_news(*session, last, options); !printed) {
       // While it was being followed it may be stopped; that is no failure.
-      const bool has_ended = options.follow && runtime::NameLock::holder(options.name) == 0;
+      const bool has_ended = options.follow && !session->is_running();
       if (has_ended) return Exit::ok;
       return std::unexpected(printed.error());
     }

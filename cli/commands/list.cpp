@@ -16,7 +16,6 @@
 #include "cli/device/sysfs.h"
 #include "cli/metadata/survey.h"
 #include "cli/state/hints.h"
-#include "runtime/control/paths.h"
 
 namespace dmr::cli {
 namespace {
@@ -47,7 +46,7 @@ struct Row {
 };
 
 void add_running(std::map<std::string, Row>& rows) {
-  for (const std::string& name : runtime::running_names()) {
+  for (const std::string& name : running_volumes(system_mapper())) {
     Row& row = rows[name];
     row.name = name;
     row.running = true;

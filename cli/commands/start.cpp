@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // `dm-remap start`: finds the members of a volume and serves it, in the background by default.
+#include "cli/kernel/start.h"
+
 #include <cstdio>
 #include <filesystem>
 #include <memory>
@@ -13,6 +15,7 @@
 #include "cli/app/names.h"
 #include "cli/app/output.h"
 #include "cli/app/sizes.h"
+#include "cli/client/link.h"
 #include "cli/commands/commands.h"
 #include "cli/server/background.h"
 #include "cli/server/serve.h"
@@ -29,14 +32,16 @@ constexpr CommandText kText{
     .group = "Use",
     .summary = "Serve a volume; prints where it is found",
     .explanation =
-        "Opens the volume, repairs damaged copies of its metadata, and serves it in the "
-        "background\n"
-        "until `dm-remap stop`. The path that it prints is what you mount or connect to: a loop\n"
-        "device (as root) or a file with `fuse`, a Unix socket with `nbd`; `auto` takes the first\n"
-        "that works. The members are looked for where they were last seen, then on all disks.",
+        "Opens the volume, repairs damaged copies of its metadata, and serves it until `dm-remap\n"
+        "stop`. The path that it prints is what you mount or connect to: a block device of the\n"
+        "kernel's own with `dm` (as root, with the module dm_remap), a loop device (as root) or a\n"
+        "file with `fuse`, a Unix socket with `nbd`; `auto` takes the first that works. The "
+        "members\n"
+        "are looked for where they were last seen, then on all disks.",
     .examples =
         "  dm-remap start tank\n"
         "  mount \"$(dm-remap start tank)\" /mnt\n"
+        "  dm-remap start tank --export dm\n"
         "  nbdinfo \"nbd+unix:///?socket=$(dm-remap start tank --export nbd)\"\n"
         "  dm-remap start --main disk.img --spare a.img --read-only"};
 
@@ -64,22 +69,33 @@ void remember(const Located& located) {
                    .spares = located.spares});
 }
 
+Expected<void> check_stopped(const std::string& name) {
+  const std::string runner = name.empty() ? "" : runner_of(name, system_mapper());
+  if (runner.empty()) return {};
+  return refused(fmt::format("volume `{}` is running already ({}); `dm-remap status {}` shows it",
+                             name, runner, name));
+}
+
+Expected<Exit> map_in_kernel(const Options& options, const ServeOptions& serving) {
+  const auto path = start_in_kernel(serving, system_mapper());
+  if (!path) return std::unexpected(path.error());
+  if (!options.wanted.degraded && !options.read_only) remember(serving.members);
+  fmt::print("{}", ready_text(options, serving.exported.name, *path));
+  return Exit::ok;
+}
+
 Expected<Exit> start(const Options& options) {
   // First, so that the answer to a second start is not that the devices are in use.
   const std::string& given_name = options.wanted.name;
-  if (const int process = given_name.empty() ? 0 : runtime::NameLock::holder(given_name);
-      process != 0) {
-    return refused(
-        fmt::format("volume `{}` is running already (process {}); `dm-remap status {}` "
-                    "shows it",
-                    given_name, process, given_name));
-  }
+  if (auto stopped = check_stopped(given_name); !stopped) return std::unexpected(stopped.error());
   auto located = locate(options.wanted);
   if (!located) return std::unexpected(located.error());
   const std::string name = name_of(located->superblock);
   if (const std::string fault = name_fault(name); !fault.empty()) {
     return failed(fmt::format("the superblock holds a name that cannot be: {}", fault));
   }
+  // Devices may have been named instead.
+  if (auto stopped = check_stopped(name); !stopped) return std::unexpected(stopped.error());
   const ServeOptions serving{
       .members = *located,
       .exported = {.kind = options.exported,
@@ -90,6 +106,12 @@ Expected<Exit> start(const Options& options) {
       .degraded = options.wanted.degraded,
       .ignore_identity = options.ignore_identity,
       .allow_buffered = options.allow_buffered};
+  if (options.exported == "dm" || options.exported == "auto") {
+    // A server in the foreground is what its supervisor waits for: nothing else takes its place.
+    const auto can = options.foreground ? failed("") : check_kernel_can(*located, system_mapper());
+    if (can) return map_in_kernel(options, serving);
+    if (options.exported == "dm") return std::unexpected(can.error());
+  }
   Background background;
   if (!options.foreground) {
     auto parent = background.enter();
@@ -122,7 +144,8 @@ void add_start(CommandLine& line) {
   command.add_option("--spare", options->wanted.spares, "A spare, likewise; may be repeated")
       ->type_name("DEV")
       ->repeatable();
-  add_choice(command, "--export", options->exported, {"auto", "nbd", "fuse"}, "How to serve it");
+  add_choice(command, "--export", options->exported, {"auto", "dm", "nbd", "fuse"},
+             "How to serve it");
   command.add_option("--tcp", options->tcp_port, "With nbd: on 127.0.0.1 at this port too")
       ->type_name("PORT")
       ->check(within(1, 65535));
@@ -140,6 +163,9 @@ void add_start(CommandLine& line) {
       return misused(
           "which volume? Give its name, or --main and --spare; `dm-remap list` shows "
           "the known ones");
+    }
+    if (options->foreground && options->exported == "dm") {
+      return misused("--foreground goes with nbd or fuse: the kernel needs no server");
     }
     if (options->tcp_port != 0 && options->exported != "nbd") {
       return misused("--tcp goes with --export nbd");

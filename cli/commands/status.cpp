@@ -10,7 +10,6 @@
 #include "cli/client/session.h"
 #include "cli/commands/commands.h"
 #include "cli/status/health.h"
-#include "runtime/control/paths.h"
 
 namespace dmr::cli {
 namespace {
@@ -147,8 +146,9 @@ void print_inside(const json& status) {
   line("Path", fmt::format("{} pieces went straight to a device, {} through the engine",
                            grouped(number(io, "fast_pieces")), grouped(number(io, "slow_pieces"))));
   line("Index", binary_size(number(status, "index_bytes")));
-  line("Server", fmt::format("process {}, set {}", status.at("pid").get<int>(),
-                             status.at("set").get<std::string>()));
+  const json& process = status.at("pid");
+  line("Run by", process.is_null() ? "the kernel" : fmt::format("process {}", process.get<int>()));
+  line("Set", status.at("set").get<std::string>());
   fmt::print("\n");
   Table table({{"POOL"}, {"SIZE", true}, {"IN USE", true}, {"MOST", true}, {"EXHAUSTED", true}});
   for (const auto& [name, pool] : status.at("pools").items()) {
@@ -170,7 +170,7 @@ Json with_diagnosis(const json& status, const Diagnosis& diagnosis) {
 
 Expected<Exit> status(const Options& options) {
   const std::vector<std::string> names =
-      options.name.empty() ? runtime::running_names() : std::vector{options.name};
+      options.name.empty() ? running_volumes(system_mapper()) : std::vector{options.name};
   Json reports = Json::array();
   for (const std::string& name : names) {
     auto session = Session::open(name);

@@ -1,11 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// `dm-remap stop`: ends the server of a volume cleanly and waits until it has ended.
-#include <sys/syscall.h>
-
+// `dm-remap stop`: ends a running volume cleanly and waits until it has ended.
+#include <chrono>
 #include <memory>
-#include <poll.h>
 #include <string>
-#include <unistd.h>
 
 #include <fmt/format.h>
 
@@ -13,8 +10,6 @@
 #include "cli/client/session.h"
 #include "cli/commands/commands.h"
 #include "cli/device/sysfs.h"
-#include "runtime/control/paths.h"
-#include "runtime/device/file_descriptor.h"
 
 namespace dmr::cli {
 namespace {
@@ -22,14 +17,12 @@ namespace {
 constexpr CommandText kText{
     .name = "stop",
     .group = "Use",
-    .summary = "End the server of a volume",
+    .summary = "End a running volume",
     .explanation =
-        "Finishes the requests that are under way, writes the map in full, and ends the server.\n"
-        "Unmount what is on the volume first: a mounted loop device is refused. Returns when the\n"
-        "server has ended, so that the devices are free.",
+        "Finishes the requests that are under way, writes the map in full, and ends the server or\n"
+        "the kernel's mapping. Unmount what is on the volume first: a mounted device is refused.\n"
+        "Returns when all has ended, so that the devices are free.",
     .examples = "  umount /mnt && dm-remap stop tank"};
-
-constexpr int kAfterErrorMs = 2000;
 
 struct Options {
   std::string name;
@@ -64,20 +57,9 @@ Expected<Exit> stop(const Options& options) {
                       options.name, target));
     }
   }
-  // A handle to the process, not its number: that may be given to another before we look.
-  const int holder = runtime::NameLock::holder(options.name);
-  const runtime::FileDescriptor process(static_cast<int>(syscall(SYS_pidfd_open, holder, 0)));
-  const auto asked = session->stop();
-  // A server that ends at once may take its answer with it.
-  if (!asked && !process.valid()) return std::unexpected(asked.error());
-  const int timeout_ms = static_cast<int>(options.timeout_s) * 1000;
-  pollfd ended{.fd = process.get(), .events = POLLIN, .revents = 0};
-  if (process.valid() && poll(&ended, 1, asked ? timeout_ms : kAfterErrorMs) == 0) {
-    if (!asked) return std::unexpected(asked.error());
-    return failed(fmt::format(
-        "the server of `{}` (process {}) has not ended after {} s; it finishes requests "
-        "that its devices hold back",
-        options.name, holder, options.timeout_s));
+  const std::chrono::seconds timeout(options.timeout_s);
+  if (auto stopped = session->stop(timeout, options.force); !stopped) {
+    return std::unexpected(stopped.error());
   }
   return Exit::ok;
 }

@@ -10,16 +10,31 @@
 
 #include <fmt/format.h>
 
+#include "cli/client/in_use.h"
 #include "cli/device/content.h"
 #include "cli/device/sysfs.h"
 #include "cli/metadata/survey.h"
+#include "runtime/device/layer.h"
 
 namespace dmr::cli {
+namespace {
+
+std::string path_of_spec(const std::string& spec) {
+  const auto parsed = runtime::parse_spec(spec);
+  return parsed ? parsed->path : spec;
+}
+
+}  // namespace
 
 Expected<DevicePtr> open_member(const std::string& role, const std::string& spec,
                                 const runtime::DeviceOptions& options) {
   Expected<DevicePtr> device = runtime::Device::open(spec, options);
   if (!device) {
+    const bool is_refused = device.error().exit_code == runtime::kExitRefused;
+    const std::string user = is_refused ? user_of(path_of_spec(spec), system_mapper()) : "";
+    if (!user.empty()) {
+      return refused(fmt::format("{} {}: is in use by {}", role, path_of_spec(spec), user));
+    }
     return runtime::fail(fmt::format("{} {}", role, device.error().message),
                          device.error().exit_code);
   }

@@ -60,6 +60,15 @@ std::string mounted_at(const std::string& path) {
   return "";
 }
 
+std::string block_device_path(const std::string& number) {
+  std::error_code error;
+  const fs::path folder = fs::canonical("/sys/dev/block/" + number, error);
+  if (error) return "";
+  std::string name = folder.filename().string();
+  std::replace(name.begin(), name.end(), '!', '/');
+  return "/dev/" + name;
+}
+
 std::vector<std::string> all_block_devices() {
   std::vector<std::string> paths;
   std::error_code error;

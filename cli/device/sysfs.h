@@ -13,6 +13,9 @@ namespace dmr::cli {
 // Where this block device is mounted, or "".
 [[nodiscard]] std::string mounted_at(const std::string& path);
 
+// "/dev/sdb1" of the device number "8:17", or "".
+[[nodiscard]] std::string block_device_path(const std::string& number);
+
 // Paths of all block devices and partitions that have a size, sorted.
 [[nodiscard]] std::vector<std::string> all_block_devices();
 

@@ -79,10 +79,12 @@ Member absent_spare(const DiskSet& set, const MetadataStore& store) {
 
 }  // namespace
 
-Examination examine(const DiskSet& set) {
+Examination examine(const DiskSet& set, bool ignore_identity) {
   Examination found;
   OfflineStore store(set);
-  store.load(load_request(set), found);
+  LoadRequest request = load_request(set);
+  request.ignore_identity = ignore_identity;
+  store.load(request, found);
   return found;
 }
 

@@ -37,7 +37,7 @@ struct Examination {
 };
 
 // Reads and checks all metadata as `start` would, and writes nothing. Missing members are noted.
-[[nodiscard]] Examination examine(const DiskSet& set);
+[[nodiscard]] Examination examine(const DiskSet& set, bool ignore_identity = false);
 
 struct Told {
   std::optional<Finding> finding;  // none: only that it did not load

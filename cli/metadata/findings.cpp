@@ -2,6 +2,7 @@
 // One sentence for each kind of finding.
 #include "cli/metadata/findings.h"
 
+#include <cstdio>
 #include <cstring>
 
 #include <fmt/format.h>
@@ -177,6 +178,21 @@ const char* text_of(Weight weight) {
       return "fatal";
   }
   return "";
+}
+
+void print_findings(const std::vector<Finding>& findings, const std::vector<std::string>& paths,
+                    bool repairs) {
+  for (const Finding& finding : findings) {
+    const FindingText text = describe(finding, paths);
+    const bool was_repaired =
+        repairs && text.weight == Weight::fault && finding.kind != FindingKind::read_failed;
+    if (was_repaired) {
+      fmt::print(stderr, "dm-remap: repaired: {}\n", text.what);
+    } else {
+      fmt::print(stderr, "dm-remap: {}: {}; {}\n", text_of(text.weight), text.what,
+                 text.consequence);
+    }
+  }
 }
 
 }  // namespace dmr::cli

@@ -27,6 +27,10 @@ struct FindingText {
 [[nodiscard]] FindingText describe(const Finding& finding, const std::vector<std::string>& paths);
 [[nodiscard]] const char* text_of(Weight weight);
 
+// On stderr, one line each. With `repairs` the damage that can be repaired has been.
+void print_findings(const std::vector<Finding>& findings, const std::vector<std::string>& paths,
+                    bool repairs);
+
 class FindingList final : public FindingSink {
  public:
   void found(const Finding& finding) override { all_.push_back(finding); }

@@ -4,7 +4,7 @@
 
 #include <fmt/format.h>
 
-#include "runtime/control/paths.h"
+#include "cli/client/link.h"
 
 namespace dmr::cli {
 namespace {
@@ -19,14 +19,16 @@ std::string running_volume_on(const std::string& spec) {
   const Survey found = survey(**device);
   if (found.newest() == nullptr) return "";
   const std::string name = name_of(*found.newest());
-  return runtime::NameLock::holder(name) != 0 ? name : "";
+  return runner_of(name, system_mapper()).empty() ? "" : name;
 }
 
-Expected<DevicePtr> open_stopped(const std::string& spec, bool is_written) {
+Expected<DevicePtr> open_stopped(const std::string& spec, bool is_written,
+                                 std::chrono::milliseconds patience) {
   auto device = open_member("device", spec,
                             {.read_only = !is_written,
                              .exclusive = true,
                              .allow_buffered = true,
+                             .patience = patience,
                              .odd_size = runtime::OddSize::cut_down});
   if (device) return device;
   const std::string name = running_volume_on(spec);
@@ -46,7 +48,8 @@ std::vector<const OfflineDisk*> OpenDisks::all() const {
 }
 
 Expected<OpenDisks> open_disks(const std::vector<std::string>& specs,
-                               const std::vector<bool>& is_written) {
+                               const std::vector<bool>& is_written,
+                               std::chrono::milliseconds patience) {
   DMR_ASSERT(specs.size() == is_written.size());
   if (specs.size() > kMaxMembers) {
     return misused(fmt::format("{} devices given; a volume has at most {} members", specs.size(),
@@ -54,7 +57,7 @@ Expected<OpenDisks> open_disks(const std::vector<std::string>& specs,
   }
   OpenDisks opened;
   for (std::size_t i = 0; i < specs.size(); ++i) {
-    auto device = open_stopped(specs[i], is_written[i]);
+    auto device = open_stopped(specs[i], is_written[i], patience);
     if (!device) return std::unexpected(device.error());
     opened.disks.push_back(std::make_unique<DeviceDisk>(**device));
     opened.devices.push_back(std::move(*device));

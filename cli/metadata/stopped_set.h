@@ -2,6 +2,7 @@
 // The devices of a stopped volume, opened for work on its metadata.
 #pragma once
 
+#include <chrono>
 #include <memory>
 #include <string>
 #include <vector>
@@ -30,9 +31,10 @@ struct StoppedSet {
 };
 
 // Opens exclusively; is_written[i] says whether the i-th is opened for writing. Refused when one
-// belongs to a running volume.
+// belongs to a running volume. `patience` is for devices that a killed server's rings still hold.
 [[nodiscard]] Expected<OpenDisks> open_disks(const std::vector<std::string>& specs,
-                                             const std::vector<bool>& is_written);
+                                             const std::vector<bool>& is_written,
+                                             std::chrono::milliseconds patience = {});
 
 // Opens the devices and puts them in their places. An error when they do not belong together.
 [[nodiscard]] Expected<StoppedSet> open_set(const std::vector<std::string>& specs, Purpose purpose);

@@ -50,22 +50,6 @@ void warn_of_buffering(const Opened& opened) {
              "late, and a flush reaches only as far as the file system\n");
 }
 
-// What was wrong and has been repaired (in a volume that is written to), one line each.
-void print_findings(const std::vector<Finding>& findings, const ServeOptions& options,
-                    bool is_writable) {
-  for (const Finding& finding : findings) {
-    const FindingText text = describe(finding, options.members.members);
-    const bool was_repaired =
-        text.weight == Weight::fault && is_writable && finding.kind != FindingKind::read_failed;
-    if (was_repaired) {
-      fmt::print(stderr, "dm-remap: repaired: {}\n", text.what);
-    } else {
-      fmt::print(stderr, "dm-remap: {}: {}; {}\n", text_of(text.weight), text.what,
-                 text.consequence);
-    }
-  }
-}
-
 Expected<std::unique_ptr<runtime::UserVolume>> open_volume(const ServeOptions& options) {
   auto opened = open_devices(options);
   if (!opened) return std::unexpected(opened.error());
@@ -78,7 +62,7 @@ Expected<std::unique_ptr<runtime::UserVolume>> open_volume(const ServeOptions& o
   std::vector<Finding> findings;
   auto volume =
       runtime::UserVolume::open(std::move(opened->main), std::move(opened->spares), how, &findings);
-  if (volume) print_findings(findings, options, (*volume)->writable());
+  if (volume) print_findings(findings, options.members.members, (*volume)->writable());
   return volume;
 }
 

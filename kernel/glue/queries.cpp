@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "core/format/codec.h"
+#include "core/format/validate.h"
 #include "core/volume/health.h"
 #include "kernel/glue/kernel_host.h"
 
@@ -92,6 +93,7 @@ void dmr_volume_stats(const void* volume, dmr_stats* out) {
   for (u32 m = 0; m < stats->members; ++m) copy_member(out->member[m], stats->member[m]);
   out->health_score = health_score(facts_of(*stats));
   const format::Superblock& superblock = engine.superblock();
+  out->restored_older = format::is_restored_older(superblock);
   out->logical_block_bytes = superblock.member[kMain].logical_block_bytes;
   std::memcpy(out->set, superblock.header.set.bytes, sizeof out->set);
   std::memcpy(

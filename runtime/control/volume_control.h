@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "runtime/control/server.h"
+#include "runtime/control/volume_report.h"
 #include "runtime/volume/user_volume.h"
 
 namespace dmr::runtime {
@@ -24,6 +25,5 @@ struct ControlContext {
 
 // Also used without a server (`--read-only` looks, tests).
 [[nodiscard]] nlohmann::json status_json(UserVolume& volume);
-[[nodiscard]] nlohmann::json map_json(const std::vector<Run>& runs, const Geometry& geometry);
 
 }  // namespace dmr::runtime

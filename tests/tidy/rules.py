@@ -24,7 +24,8 @@ LICENSE_LINE = "SPDX-License-Identifier: GPL-2.0-or-later"
 TOP_LEVEL = {
     ".ci", ".clang-format", ".clang-tidy", ".editorconfig", ".gitignore", "CMakeLists.txt",
     "CMakePresets.json", "LICENSE", "Makefile", "README.md", "bench", "cli", "cmake", "core",
-    "demo", "docs", "exports", "kernel", "runtime", "scripts", "sim", "support", "tests",
+    "demo", "docs", "exports", "kernel", "packaging", "runtime", "scripts", "sim", "support",
+    "tests",
 }
 
 # Safe in a kernel object: no heap, no exception, no floating point, nothing to link. Of <cstring>

@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Requests go over the socket as they are; the end of the process is the end of the volume.
+#include "cli/client/socket_link.h"
+
+#include <sys/syscall.h>
+
+#include <poll.h>
+#include <unistd.h>
+
+#include <fmt/format.h>
+
+#include "runtime/control/paths.h"
+#include "runtime/device/file_descriptor.h"
+
+namespace dmr::cli {
+namespace {
+
+constexpr int kAfterErrorMs = 2000;
+
+}  // namespace
+
+Expected<std::unique_ptr<VolumeLink>> SocketLink::open(const std::string& name) {
+  auto client = runtime::ControlClient::connect(name);
+  if (!client) return std::unexpected(client.error());
+  return std::make_unique<SocketLink>(name, std::move(*client));
+}
+
+Expected<nlohmann::json> SocketLink::call(const nlohmann::json& request,
+                                          std::chrono::milliseconds timeout) {
+  return client_.call(request, timeout);
+}
+
+Expected<void> SocketLink::stop(std::chrono::seconds timeout, bool /*force*/) {
+  // A handle to the process, not its number: that may be given to another before we look.
+  const int holder = runtime::NameLock::holder(name_);
+  const runtime::FileDescriptor process(static_cast<int>(syscall(SYS_pidfd_open, holder, 0)));
+  const auto asked = client_.call({{"op", "stop"}});
+  // A server that ends at once may take its answer with it.
+  if (!asked && !process.valid()) return std::unexpected(asked.error());
+  const int timeout_ms = static_cast<int>(timeout.count()) * 1000;
+  pollfd ended{.fd = process.get(), .events = POLLIN, .revents = 0};
+  if (process.valid() && poll(&ended, 1, asked ? timeout_ms : kAfterErrorMs) == 0) {
+    if (!asked) return std::unexpected(asked.error());
+    return failed(fmt::format(
+        "the server of `{}` (process {}) has not ended after {} s; it finishes requests "
+        "that its devices hold back",
+        name_, holder, timeout.count()));
+  }
+  return {};
+}
+
+}  // namespace dmr::cli
