@@ -52,7 +52,7 @@ class Usage(CliTest):
 
     def test_a_word_that_is_no_choice_is_wrong_usage(self):
         self.assert_refused(USAGE, ["start", "tank", "--export", "smoke"],
-                            "none of auto, nbd, fuse")
+                            "none of auto, dm, nbd, fuse")
 
     def test_output_that_cannot_be_written_is_an_error(self):
         with open("/dev/full", "w", encoding="ascii") as full:
