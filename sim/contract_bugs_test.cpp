@@ -14,7 +14,7 @@ namespace dmr::sim {
 namespace {
 
 // Finds it in several times as many lives as it takes now.
-constexpr u64 kMostRuns = 1000;
+constexpr u64 kMostHuntedRuns = 1000;
 
 using Hunt = Enumeration (*)();
 struct Quarry {
@@ -85,11 +85,11 @@ TEST_P(DeliberateBug, IsFound) {
   const Profile* profile = find_profile(quarry.where);
   ASSERT_NE(profile, nullptr);
   u64 runs = 1;
-  while (runs <= kMostRuns &&
+  while (runs <= kMostHuntedRuns &&
          goes_well_with(quarry.bug, [&] { return run(runs, *profile).ok(); })) {
     ++runs;
   }
-  EXPECT_LE(runs, kMostRuns) << quarry.name << " went unnoticed in " << quarry.where;
+  EXPECT_LE(runs, kMostHuntedRuns) << quarry.name << " went unnoticed in " << quarry.where;
   std::printf("| `%s` | profile `%s` | %llu |\n", quarry.name, quarry.where,
               static_cast<unsigned long long>(runs));
 }

@@ -12,7 +12,7 @@
 namespace dmr::sim {
 namespace {
 
-constexpr u64 kMostRuns = 200;
+constexpr u64 kMostShrunkRuns = 200;
 
 class Shrink : public testing::Test {
  protected:
@@ -23,7 +23,7 @@ class Shrink : public testing::Test {
     bug_ = bug;
     deliberate_bugs[static_cast<u32>(bug)] = true;
     plan_.profile = find_profile(profile);
-    for (plan_.seed = 1; plan_.seed <= kMostRuns; ++plan_.seed) {
+    for (plan_.seed = 1; plan_.seed <= kMostShrunkRuns; ++plan_.seed) {
       outcome_ = run_isolated(plan_);
       if (!outcome_.ok()) return;
     }
@@ -87,7 +87,7 @@ TEST_F(Shrink, ItKeepsItsLimits) {
 TEST_F(Shrink, ABatchEndsAtTheFailureAndNamesIt) {
   find(Bug::zeros_for_unreadable, "clustered");
   const BatchRequest request{
-      .first_seed = 1, .runs = kMostRuns, .profiles = {plan_.profile}, .jobs = 1};
+      .first_seed = 1, .runs = kMostShrunkRuns, .profiles = {plan_.profile}, .jobs = 1};
   const BatchResult result = run_batch(request, never, [](const Progress&) {});
   EXPECT_EQ(result.failed_run, plan_.seed - 1);
   EXPECT_EQ(result.totals.runs, plan_.seed - 1);

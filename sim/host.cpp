@@ -71,7 +71,7 @@ Data sector_of(const DeviceIo& io, u32 i) {
 
 namespace {
 
-bool is_metadata(const DeviceIo& io) {
+bool carries_metadata(const DeviceIo& io) {
   return io.op == IoOp::write && io.buffer != nullptr && io.member != kMain &&
          std::memcmp(io.buffer, format::kMagic, sizeof(format::kMagic)) == 0;
 }
@@ -81,9 +81,9 @@ bool is_metadata(const DeviceIo& io) {
 IoStatus SimHost::write_to_disk(Running& running, SimDisk& disk) {
   const DeviceIo& io = *running.io;
   MetadataFate fate;
-  if (on_metadata_write && is_metadata(io)) fate = on_metadata_write(io);
+  if (on_metadata_write && carries_metadata(io)) fate = on_metadata_write(io);
   if (io.member != kMain && world_.random().chance(troubles.spare_data_lost_of_1000) &&
-      !is_metadata(io)) {
+      !carries_metadata(io)) {
     disk.fail_next(IoStatus::transport);
   }
   const auto data = [&io, &fate](u32 i) {

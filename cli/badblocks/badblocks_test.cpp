@@ -8,7 +8,7 @@
 namespace dmr::cli {
 namespace {
 
-using testing::HasSubstr;
+using ::testing::HasSubstr;
 
 constexpr u64 kSectors = 2048;  // 1 MiB: blocks 0 to 1023 of 1 KiB
 

@@ -22,7 +22,7 @@
 namespace dmr::cli {
 namespace {
 
-constexpr CommandText kText{
+constexpr CommandText kBackupText{
     .name = "backup",
     .group = "Inspect and repair",
     .summary = "Save the metadata of a stopped volume in a file",
@@ -37,7 +37,7 @@ constexpr CommandText kText{
         "  dm-remap backup tank --backup-file /var/backups/tank.dmr\n"
         "  dm-remap backup /dev/sdc1 /dev/sdd1 --backup-file tank.dmr --force"};
 
-struct Options {
+struct BackupOptions {
   std::vector<std::string> volume;
   std::string file;
   bool force = false;
@@ -45,7 +45,7 @@ struct Options {
 };
 
 // The spares of the volume that was named, or the devices that were given.
-Expected<std::vector<std::string>> devices_of(const Options& options) {
+Expected<std::vector<std::string>> devices_of(const BackupOptions& options) {
   const std::string& first = options.volume.front();
   std::error_code ignored;
   const bool is_name = options.volume.size() == 1 && first.find('/') == std::string::npos &&
@@ -63,7 +63,7 @@ Expected<std::vector<std::string>> devices_of(const Options& options) {
   return located->spares;
 }
 
-Expected<Exit> backup(const Options& options) {
+Expected<Exit> backup(const BackupOptions& options) {
   const auto devices = devices_of(options);
   if (!devices) return std::unexpected(devices.error());
   const auto stopped = open_set(*devices, Purpose::look);
@@ -113,8 +113,8 @@ Expected<Exit> backup(const Options& options) {
 }  // namespace
 
 void add_backup(CommandLine& line) {
-  Command& command = line.add(kText);
-  const auto options = std::make_shared<Options>();
+  Command& command = line.add(kBackupText);
+  const auto options = std::make_shared<BackupOptions>();
   command.add_option("DEV", options->volume, "The name of the volume, or all its spares")
       ->required()
       ->type_name("");

@@ -16,7 +16,7 @@
 namespace dmr::cli {
 namespace {
 
-constexpr CommandText kText{
+constexpr CommandText kCheckText{
     .name = "check",
     .group = "Inspect and repair",
     .summary = "Examine the metadata of a stopped volume",
@@ -29,7 +29,7 @@ constexpr CommandText kText{
         "  dm-remap check /dev/sdc1\n"
         "  dm-remap check /dev/sdb /dev/sdc1 /dev/sdd1 --json"};
 
-struct Options {
+struct CheckOptions {
   std::vector<std::string> devices;
   bool json = false;
 };
@@ -47,7 +47,7 @@ void print_text(const DiskSet& set, const Examination& found, const std::vector<
                                     : painted("The metadata is damaged.", Colour::red));
 }
 
-Expected<Exit> check(const Options& options) {
+Expected<Exit> check(const CheckOptions& options) {
   const auto stopped = open_set(options.devices, Purpose::look);
   if (!stopped) return std::unexpected(stopped.error());
   const DiskSet& set = stopped->set;
@@ -72,8 +72,8 @@ Expected<Exit> check(const Options& options) {
 }  // namespace
 
 void add_check(CommandLine& line) {
-  Command& command = line.add(kText);
-  const auto options = std::make_shared<Options>();
+  Command& command = line.add(kCheckText);
+  const auto options = std::make_shared<CheckOptions>();
   command.add_option("DEV", options->devices, "Members of one volume, in any order")
       ->required()
       ->type_name("");

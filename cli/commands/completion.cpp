@@ -12,7 +12,7 @@
 namespace dmr::cli {
 namespace {
 
-constexpr CommandText kText{
+constexpr CommandText kCompletionText{
     .name = "completion",
     .group = "Other",
     .summary = "Print the completion script of a shell",
@@ -26,7 +26,7 @@ constexpr CommandText kText{
 }  // namespace
 
 void add_completion(CommandLine& line) {
-  Command& command = line.add(kText);
+  Command& command = line.add(kCompletionText);
   const auto shell = std::make_shared<std::string>();
   add_choice(command, "SHELL", *shell, {"bash", "zsh"}, "The shell")->required();
   line.on_run(command, [shell, &line]() -> Expected<Exit> {

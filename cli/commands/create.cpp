@@ -27,7 +27,7 @@
 namespace dmr::cli {
 namespace {
 
-constexpr CommandText kText{
+constexpr CommandText kCreateText{
     .name = "create",
     .group = "Prepare",
     .summary = "Make a volume of a main device and its spares",
@@ -42,7 +42,7 @@ constexpr CommandText kText{
         "  dm-remap create test --main disk.img --spare a.img --spare b.img\n"
         "  dm-remap create tank --main /dev/sdb --spare /dev/sdc1 --policy rewrite"};
 
-struct Options {
+struct CreateOptions {
   std::string name;
   std::string main;
   std::vector<std::string> spares;
@@ -65,7 +65,7 @@ struct Members {
 };
 
 // Once without locks: a device named twice must not be told from one that somebody else uses.
-Expected<void> check_apart(const Options& options) {
+Expected<void> check_apart(const CreateOptions& options) {
   const runtime::DeviceOptions look{.read_only = true, .exclusive = false, .allow_buffered = true};
   std::vector<DevicePtr> devices;
   for (std::size_t i = 0; i <= options.spares.size(); ++i) {
@@ -83,7 +83,7 @@ Expected<void> check_apart(const Options& options) {
   return {};
 }
 
-Expected<Members> open_members(const Options& options) {
+Expected<Members> open_members(const CreateOptions& options) {
   if (auto apart = check_apart(options); !apart) return std::unexpected(apart.error());
   Members members;
   auto main = open_member("main", options.main,
@@ -108,7 +108,7 @@ Expected<void> check_contents(const Members& members) {
 }
 
 // A volume of this name that is still where it was: two of them could not be told apart.
-Expected<void> check_name(const Options& options, const Members& members) {
+Expected<void> check_name(const CreateOptions& options, const Members& members) {
   if (const std::string runner = runner_of(options.name, system_mapper()); !runner.empty()) {
     return failed(fmt::format("a volume `{}` is running ({}); stop it or choose another name",
                               options.name, runner));
@@ -133,7 +133,7 @@ Expected<void> check_name(const Options& options, const Members& members) {
   return {};
 }
 
-Expected<u32> choose_block(const Options& options, const Members& members) {
+Expected<u32> choose_block(const CreateOptions& options, const Members& members) {
   const u64 main_logical = members.main->logical_block_bytes();
   for (const DevicePtr& spare : members.spares) {
     if (spare->logical_block_bytes() > main_logical) {
@@ -203,7 +203,7 @@ Expected<void> check_sizes(const Members& members, u32 block_sectors) {
                   sectors_size(smallest_spare(block_sectors)), sectors_size(block_sectors)));
 }
 
-Expected<format::Superblock> write_metadata(const Options& options, const Members& members,
+Expected<format::Superblock> write_metadata(const CreateOptions& options, const Members& members,
                                             u32 block_sectors) {
   const auto now = std::chrono::system_clock::now().time_since_epoch();
   FormatRequest request;
@@ -239,7 +239,7 @@ Expected<format::Superblock> write_metadata(const Options& options, const Member
   return superblock;
 }
 
-void print_result(const Options& options, const Members& members, u32 block_sectors) {
+void print_result(const CreateOptions& options, const Members& members, u32 block_sectors) {
   std::vector<u64> sizes;
   for (const DevicePtr& spare : members.spares) sizes.push_back(spare->sectors());
   const u64 checkpoint = *SpareLayout::checkpoint_blocks_for_set(sizes, block_sectors);
@@ -274,7 +274,8 @@ void print_result(const Options& options, const Members& members, u32 block_sect
   fmt::print("Next: dm-remap start {}\n", options.name);
 }
 
-void remember(const Options& options, const Members& members, const format::Superblock& block) {
+void remember(const CreateOptions& options, const Members& members,
+              const format::Superblock& block) {
   Hint hint{.name = options.name,
             .set = uuid_text(block.header.set),
             .main = absolute_spec(members.main->spec()),
@@ -286,7 +287,7 @@ void remember(const Options& options, const Members& members, const format::Supe
   }
 }
 
-Expected<Exit> create(const Options& options) {
+Expected<Exit> create(const CreateOptions& options) {
   if (options.spares.size() > kMaxSpares) {
     return misused(
         fmt::format("a volume has at most {} spares, not {}", kMaxSpares, options.spares.size()));
@@ -320,8 +321,8 @@ Expected<Exit> create(const Options& options) {
 }  // namespace
 
 void add_create(CommandLine& line) {
-  Command& command = line.add(kText);
-  const auto options = std::make_shared<Options>();
+  Command& command = line.add(kCreateText);
+  const auto options = std::make_shared<CreateOptions>();
   add_name(command, options->name);
   command.add_option("--main", options->main, "The disk with bad sectors; its data stays")
       ->required()

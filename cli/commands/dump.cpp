@@ -17,7 +17,7 @@
 namespace dmr::cli {
 namespace {
 
-constexpr CommandText kText{
+constexpr CommandText kDumpText{
     .name = "dump",
     .group = "Inspect and repair",
     .summary = "Print all metadata of a spare",
@@ -34,7 +34,7 @@ constexpr CommandText kText{
         "  dm-remap dump --records /dev/sdc1 /dev/sdd1 > map.txt\n"
         "  dm-remap dump --json /dev/sdc1 | jq '.checkpoints[].records'"};
 
-struct Options {
+struct DumpOptions {
   std::vector<std::string> devices;
   bool records = false;
   bool json = false;
@@ -138,11 +138,6 @@ void print_checkpoints(const Json& checkpoints) {
   }
 }
 
-constexpr runtime::DeviceOptions kLook{.read_only = true,
-                                       .exclusive = false,
-                                       .allow_buffered = true,
-                                       .odd_size = runtime::OddSize::cut_down};
-
 void print_salvage(const Salvage& found, const Json& records) {
   fmt::print("# the map as far as it can be read: {}\n",
              counted(found.records.size(), "record", "records"));
@@ -162,7 +157,7 @@ void print_salvage(const Salvage& found, const Json& records) {
   print_records(records, "");
 }
 
-Expected<Exit> dump_records(const Options& options) {
+Expected<Exit> dump_records(const DumpOptions& options) {
   std::vector<DevicePtr> devices;
   std::vector<DeviceDisk> disks;
   disks.reserve(options.devices.size());
@@ -192,7 +187,7 @@ Expected<Exit> dump_records(const Options& options) {
   return Exit::ok;
 }
 
-Expected<Exit> dump(const Options& options) {
+Expected<Exit> dump(const DumpOptions& options) {
   if (options.records) return dump_records(options);
   if (options.devices.size() != 1) return misused("one device, or --records with several");
   const auto device = open_member("device", options.devices.front(), kLook);
@@ -243,8 +238,8 @@ Expected<Exit> dump(const Options& options) {
 }  // namespace
 
 void add_dump(CommandLine& line) {
-  Command& command = line.add(kText);
-  const auto options = std::make_shared<Options>();
+  Command& command = line.add(kDumpText);
+  const auto options = std::make_shared<DumpOptions>();
   command.add_option("DEV", options->devices, "A spare; with --records all of the volume")
       ->required()
       ->type_name("");

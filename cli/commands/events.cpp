@@ -17,7 +17,7 @@
 namespace dmr::cli {
 namespace {
 
-constexpr CommandText kText{
+constexpr CommandText kEventsText{
     .name = "events",
     .group = "Inspect and repair",
     .summary = "Show what happened to a running volume",
@@ -35,7 +35,7 @@ constexpr CommandText kText{
 
 constexpr int kPollMilliseconds = 250;
 
-struct Options {
+struct EventsOptions {
   std::string name;
   bool follow = false;
   bool json = false;
@@ -67,7 +67,7 @@ void print_event(const nlohmann::json& event, bool as_json) {
 }
 
 // Prints what came after `last`, and moves it on.
-Expected<void> print_news(Session& session, u64& last, const Options& options) {
+Expected<void> print_news(Session& session, u64& last, const EventsOptions& options) {
   while (true) {
     const auto page = session.events(last);
     if (!page) return std::unexpected(page.error());
@@ -86,7 +86,7 @@ Expected<void> print_news(Session& session, u64& last, const Options& options) {
   }
 }
 
-Expected<Exit> events(const Options& options) {
+Expected<Exit> events(const EventsOptions& options) {
   auto session = Session::open(options.name);
   if (!session) return std::unexpected(session.error());
   u64 last = 0;
@@ -106,8 +106,8 @@ Expected<Exit> events(const Options& options) {
 }  // namespace
 
 void add_events(CommandLine& line) {
-  Command& command = line.add(kText);
-  const auto options = std::make_shared<Options>();
+  Command& command = line.add(kEventsText);
+  const auto options = std::make_shared<EventsOptions>();
   add_name(command, options->name);
   command.add_flag("-f,--follow", options->follow, "Go on with events as they happen");
   add_json(command, options->json);

@@ -16,7 +16,7 @@
 namespace dmr::cli {
 namespace {
 
-constexpr CommandText kText{
+constexpr CommandText kExportText{
     .name = "export",
     .group = "Use",
     .summary = "Print bad blocks for badblocks(8) or ddrescue(1)",
@@ -33,7 +33,7 @@ constexpr CommandText kText{
         "  dm-remap export tank --badblocks --block-size 4096 | e2fsck -l - /dev/sdb\n"
         "  dm-remap export tank --mapfile > tank.map"};
 
-struct Options {
+struct ExportOptions {
   std::string name;
   BadblocksUnit unit;
   bool badblocks = false;
@@ -60,7 +60,7 @@ void add_bad(std::vector<SectorRange>& ranges, const nlohmann::json& run) {
       {.begin = Sector(run.at("sector").get<u64>()), .sectors = run.at("sectors").get<u64>()});
 }
 
-void print_badblocks(const Options& options, const std::vector<SectorRange>& ranges) {
+void print_badblocks(const ExportOptions& options, const std::vector<SectorRange>& ranges) {
   const std::string text = format_badblocks(ranges, options.unit);
   if (!options.json) return fmt::print("{}", text);
   Json blocks = Json::array();
@@ -71,7 +71,7 @@ void print_badblocks(const Options& options, const std::vector<SectorRange>& ran
       {{"name", options.name}, {"block_bytes", options.unit.block_bytes}, {"blocks", blocks}});
 }
 
-void print_mapfile(const Options& options, const std::vector<SectorRange>& ranges,
+void print_mapfile(const ExportOptions& options, const std::vector<SectorRange>& ranges,
                    u64 volume_sectors) {
   if (!options.json) return fmt::print("{}", format_mapfile(ranges, volume_sectors));
   Json lost = Json::array();
@@ -81,7 +81,7 @@ void print_mapfile(const Options& options, const std::vector<SectorRange>& range
   print_json({{"name", options.name}, {"volume_sectors", volume_sectors}, {"lost", lost}});
 }
 
-Expected<Exit> export_list(const Options& options) {
+Expected<Exit> export_list(const ExportOptions& options) {
   if (options.badblocks == options.mapfile) return misused("give one of --badblocks and --mapfile");
   if (const std::string fault = badblocks_unit_fault(options.unit); !fault.empty()) {
     return misused(fault);
@@ -106,8 +106,8 @@ Expected<Exit> export_list(const Options& options) {
 }  // namespace
 
 void add_export(CommandLine& line) {
-  Command& command = line.add(kText);
-  const auto options = std::make_shared<Options>();
+  Command& command = line.add(kExportText);
+  const auto options = std::make_shared<ExportOptions>();
   add_name(command, options->name);
   command.add_flag("--badblocks", options->badblocks, "The form: one block number a line");
   command.add_flag("--mapfile", options->mapfile, "The form: a mapfile of ddrescue");

@@ -13,7 +13,7 @@
 namespace dmr::cli {
 namespace {
 
-constexpr CommandText kText{
+constexpr CommandText kForgetText{
     .name = "forget",
     .group = "Use",
     .summary = "Bring sectors of a running volume home to main",
@@ -25,13 +25,13 @@ constexpr CommandText kText{
         "  dm-remap forget tank 2048\n"
         "  dm-remap forget tank 2048+64"};
 
-struct Options {
+struct ForgetOptions {
   std::string name;
   std::vector<std::string> ranges;
   bool json = false;
 };
 
-Expected<Exit> forget(const Options& options) {
+Expected<Exit> forget(const ForgetOptions& options) {
   const auto ranges = parse_ranges(options.ranges);
   if (!ranges) return std::unexpected(ranges.error());
   auto session = Session::open(options.name);
@@ -50,8 +50,8 @@ Expected<Exit> forget(const Options& options) {
 }  // namespace
 
 void add_forget(CommandLine& line) {
-  Command& command = line.add(kText);
-  const auto options = std::make_shared<Options>();
+  Command& command = line.add(kForgetText);
+  const auto options = std::make_shared<ForgetOptions>();
   add_name(command, options->name);
   command.add_option("SECTOR[+COUNT]", options->ranges, "What to bring home")
       ->required()

@@ -24,7 +24,7 @@ namespace {
 
 constexpr u64 kMaxListBytes = std::max(kMaxBadblocksBytes, kMaxMapfileBytes);
 
-constexpr CommandText kText{
+constexpr CommandText kImportText{
     .name = "import",
     .group = "Use",
     .summary = "Mark what badblocks(8) or ddrescue(1) has found",
@@ -40,7 +40,7 @@ constexpr CommandText kText{
         "  dm-remap import tank --badblocks bad4k.txt --block-size 4096\n"
         "  dm-remap import tank --mapfile rescue.map"};
 
-struct Options {
+struct ImportOptions {
   std::string name;
   std::string badblocks;
   std::string mapfile;
@@ -50,7 +50,7 @@ struct Options {
   [[nodiscard]] const std::string& file() const { return mapfile.empty() ? badblocks : mapfile; }
 };
 
-Expected<std::string> read_file(const std::string& path) {
+Expected<std::string> read_list(const std::string& path) {
   runtime::FileDescriptor opened;
   if (path != "-") opened = runtime::FileDescriptor(open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (path != "-" && !opened.valid()) {
@@ -73,7 +73,7 @@ Expected<std::string> read_file(const std::string& path) {
 }
 
 // What the file says, whatever its form. A list of bad blocks leaves nothing open.
-std::expected<Mapfile, std::string> parse(const Options& options, const std::string& text,
+std::expected<Mapfile, std::string> parse(const ImportOptions& options, const std::string& text,
                                           u64 volume_sectors) {
   if (!options.mapfile.empty()) return parse_mapfile(text, volume_sectors);
   auto ranges = parse_badblocks(text, options.unit, volume_sectors);
@@ -95,7 +95,7 @@ void print_moved(const Mapfile& map, const Moved& moved) {
       binary_size(map.non_scraped));
 }
 
-void print_json_of(const Options& options, const Mapfile& map, const Moved& moved) {
+void print_json_of(const ImportOptions& options, const Mapfile& map, const Moved& moved) {
   if (options.mapfile.empty()) return print_moved_json(options.name, moved);
   Json json = moved_json(options.name, moved);
   json["non_tried_bytes"] = map.non_tried;
@@ -104,7 +104,7 @@ void print_json_of(const Options& options, const Mapfile& map, const Moved& move
   print_json(json);
 }
 
-Expected<Exit> import(const Options& options) {
+Expected<Exit> import(const ImportOptions& options) {
   if (options.badblocks.empty() == options.mapfile.empty()) {
     return misused("give one of --badblocks FILE and --mapfile FILE");
   }
@@ -113,7 +113,7 @@ Expected<Exit> import(const Options& options) {
   }
   auto session = Session::open(options.name);
   if (!session) return std::unexpected(session.error());
-  const auto text = read_file(options.file());
+  const auto text = read_list(options.file());
   if (!text) return std::unexpected(text.error());
   const auto status = session->status();
   if (!status) return std::unexpected(status.error());
@@ -134,8 +134,8 @@ Expected<Exit> import(const Options& options) {
 }  // namespace
 
 void add_import(CommandLine& line) {
-  Command& command = line.add(kText);
-  const auto options = std::make_shared<Options>();
+  Command& command = line.add(kImportText);
+  const auto options = std::make_shared<ImportOptions>();
   add_name(command, options->name);
   command.add_option("--badblocks", options->badblocks, "A list; - for the standard input")
       ->type_name("FILE");

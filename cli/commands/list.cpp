@@ -20,7 +20,7 @@
 namespace dmr::cli {
 namespace {
 
-constexpr CommandText kText{
+constexpr CommandText kListText{
     .name = "list",
     .group = "Inspect and repair",
     .summary = "List the volumes that are known here",
@@ -31,7 +31,7 @@ constexpr CommandText kText{
         "  dm-remap list\n"
         "  dm-remap list --scan --json"};
 
-struct Options {
+struct ListOptions {
   bool scan = false;
   bool names = false;
   bool json = false;
@@ -98,7 +98,7 @@ void print_rows(const std::map<std::string, Row>& rows) {
   table.print();
 }
 
-Expected<Exit> list(const Options& options) {
+Expected<Exit> list(const ListOptions& options) {
   std::map<std::string, Row> rows;
   for (const Hint& hint : all_hints()) {
     rows[hint.name] = {
@@ -127,8 +127,8 @@ Expected<Exit> list(const Options& options) {
 }  // namespace
 
 void add_list(CommandLine& line) {
-  Command& command = line.add(kText);
-  const auto options = std::make_shared<Options>();
+  Command& command = line.add(kListText);
+  const auto options = std::make_shared<ListOptions>();
   command.add_flag("--scan", options->scan, "Search all block devices too");
   command.add_flag("--names", options->names, "Print the names only, one a line");
   add_json(command, options->json);

@@ -20,7 +20,7 @@ namespace {
 
 using nlohmann::json;
 
-constexpr CommandText kText{
+constexpr CommandText kMapText{
     .name = "map",
     .group = "Inspect and repair",
     .summary = "List every remapped block and lost sector",
@@ -38,7 +38,7 @@ constexpr u64 kDefaultColumns = 64;
 constexpr u64 kRows = 16;
 constexpr std::size_t kShownSectors = 8;
 
-struct Options {
+struct MapOptions {
   std::string name;
   bool visual = false;
   bool json = false;
@@ -155,7 +155,7 @@ void print_picture(const json& status, const std::vector<json>& runs) {
              cell_text(Cell::remapped, 1), cell_text(Cell::lost, 1));
 }
 
-Expected<Exit> map(const Options& options) {
+Expected<Exit> map(const MapOptions& options) {
   auto session = Session::open(options.name);
   if (!session) return std::unexpected(session.error());
   const auto status = session->status();
@@ -181,8 +181,8 @@ Expected<Exit> map(const Options& options) {
 }  // namespace
 
 void add_map(CommandLine& line) {
-  Command& command = line.add(kText);
-  const auto options = std::make_shared<Options>();
+  Command& command = line.add(kMapText);
+  const auto options = std::make_shared<MapOptions>();
   add_name(command, options->name);
   command.add_flag("--visual", options->visual, "A picture of the whole disk");
   add_json(command, options->json);

@@ -13,7 +13,7 @@
 namespace dmr::cli {
 namespace {
 
-constexpr CommandText kText{
+constexpr CommandText kMarkText{
     .name = "mark",
     .group = "Use",
     .summary = "Move sectors of a running volume to the spare",
@@ -25,13 +25,13 @@ constexpr CommandText kText{
         "  dm-remap mark tank 2048\n"
         "  dm-remap mark tank 2048+64 0x100000+8"};
 
-struct Options {
+struct MarkOptions {
   std::string name;
   std::vector<std::string> ranges;
   bool json = false;
 };
 
-Expected<Exit> mark(const Options& options) {
+Expected<Exit> mark(const MarkOptions& options) {
   const auto ranges = parse_ranges(options.ranges);
   if (!ranges) return std::unexpected(ranges.error());
   auto session = Session::open(options.name);
@@ -55,8 +55,8 @@ Expected<Exit> mark(const Options& options) {
 }  // namespace
 
 void add_mark(CommandLine& line) {
-  Command& command = line.add(kText);
-  const auto options = std::make_shared<Options>();
+  Command& command = line.add(kMarkText);
+  const auto options = std::make_shared<MarkOptions>();
   add_name(command, options->name);
   command.add_option("SECTOR[+COUNT]", options->ranges, "What to move")->required()->type_name("");
   add_json(command, options->json);

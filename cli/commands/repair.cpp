@@ -17,7 +17,7 @@
 namespace dmr::cli {
 namespace {
 
-constexpr CommandText kText{
+constexpr CommandText kRepairText{
     .name = "repair",
     .group = "Inspect and repair",
     .summary = "Rewrite damaged metadata from good copies",
@@ -31,7 +31,7 @@ constexpr CommandText kText{
         "  dm-remap repair /dev/sdc1 /dev/sdd1\n"
         "  dm-remap repair --dry-run /dev/sdc1 --json"};
 
-struct Options {
+struct RepairArguments {
   std::vector<std::string> devices;
   bool degraded = false;
   bool dry_run = false;
@@ -123,7 +123,7 @@ void print_text(const DiskSet& set, const Repair& done, const std::vector<Told>&
   }
 }
 
-Expected<Exit> run_repair(const Options& options) {
+Expected<Exit> run_repair(const RepairArguments& options) {
   const auto stopped = open_set(options.devices, options.dry_run ? Purpose::look : Purpose::mend);
   if (!stopped) return std::unexpected(stopped.error());
   const DiskSet& set = stopped->set;
@@ -146,8 +146,8 @@ Expected<Exit> run_repair(const Options& options) {
 }  // namespace
 
 void add_repair(CommandLine& line) {
-  Command& command = line.add(kText);
-  const auto options = std::make_shared<Options>();
+  Command& command = line.add(kRepairText);
+  const auto options = std::make_shared<RepairArguments>();
   command.add_option("DEV", options->devices, "All spares of one volume, in any order")
       ->required()
       ->type_name("");

@@ -17,7 +17,7 @@
 namespace dmr::cli {
 namespace {
 
-constexpr CommandText kText{
+constexpr CommandText kRestoreText{
     .name = "restore",
     .group = "Inspect and repair",
     .summary = "Put the metadata of a backup on the spares",
@@ -36,7 +36,7 @@ constexpr CommandText kText{
         "  dm-remap restore /dev/sdc1 /dev/sdd1 --backup-file tank.dmr\n"
         "  dm-remap restore /dev/sdc1 --backup-file tank.dmr --older"};
 
-struct Options {
+struct RestoreArguments {
   std::vector<std::string> devices;
   std::string file;
   RestoreOptions how;
@@ -61,7 +61,7 @@ Expected<void> check_contents(const OpenDisks& opened, const RestorePlan& plan) 
   return {};
 }
 
-void print_text(const Options& options, const RestorePlan& plan) {
+void print_text(const RestoreArguments& options, const RestorePlan& plan) {
   print_members(plan.set);
   for (Member m = 1; m < kMaxMembers; ++m) {
     if (plan.replaced[m]) {
@@ -81,7 +81,7 @@ void print_text(const Options& options, const RestorePlan& plan) {
   }
 }
 
-Expected<Exit> run_restore(const Options& options) {
+Expected<Exit> run_restore(const RestoreArguments& options) {
   const auto bytes = read_file(options.file);
   if (!bytes) return std::unexpected(bytes.error());
   const auto saved = decode(*bytes, options.file);
@@ -112,8 +112,8 @@ Expected<Exit> run_restore(const Options& options) {
 }  // namespace
 
 void add_restore(CommandLine& line) {
-  Command& command = line.add(kText);
-  const auto options = std::make_shared<Options>();
+  Command& command = line.add(kRestoreText);
+  const auto options = std::make_shared<RestoreArguments>();
   command.add_option("DEV", options->devices, "All spares of the volume, in any order")
       ->required()
       ->type_name("");

@@ -27,7 +27,7 @@
 namespace dmr::cli {
 namespace {
 
-constexpr CommandText kText{
+constexpr CommandText kSimulateText{
     .name = "simulate",
     .group = "Other",
     .summary = "Try the engine on simulated disks that fail",
@@ -54,7 +54,7 @@ constexpr u32 kMostJobs = 256;
 // A drawn seed is short enough to be typed; any other is as good.
 constexpr u64 kDrawnSeeds = 1'000'000'000;
 
-struct Options {
+struct SimulateOptions {
   u64 seed = kNotGiven;
   u64 runs = kNotGiven;
   u64 seconds = kNotGiven;
@@ -65,7 +65,7 @@ struct Options {
   bool json = false;
 };
 
-Expected<void> check_options(const Options& options) {
+Expected<void> check_options(const SimulateOptions& options) {
   if (options.jobs == 0 || options.jobs > kMostJobs) {
     return misused(fmt::format("--jobs is 1 to {}", kMostJobs));
   }
@@ -85,7 +85,7 @@ Expected<void> check_options(const Options& options) {
   return {};
 }
 
-sim::BatchRequest request_of(const Options& options) {
+sim::BatchRequest request_of(const SimulateOptions& options) {
   sim::BatchRequest request{.jobs = options.jobs};
   const bool is_one = options.seed != kNotGiven || !options.trace.empty();
   request.first_seed =
@@ -104,7 +104,7 @@ sim::BatchRequest request_of(const Options& options) {
 }
 
 // One run, of which more may be wanted than that it goes well.
-Expected<void> play_one(const Options& options, const Interruption& interruption,
+Expected<void> play_one(const SimulateOptions& options, const Interruption& interruption,
                         Simulation& simulation) {
   sim::Plan plan = simulation.request.plan(0);
   std::optional<sim::Steps> only;
@@ -159,7 +159,7 @@ void play_many(const Interruption& interruption, Simulation& simulation) {
   failure.is_repeatable = false;
 }
 
-Expected<Exit> simulate(const Options& options) {
+Expected<Exit> simulate(const SimulateOptions& options) {
   if (auto checked = check_options(options); !checked) return std::unexpected(checked.error());
   Interruption interruption;
   Simulation simulation{.request = request_of(options)};
@@ -189,7 +189,8 @@ std::vector<std::string> profile_names() {
 }
 
 std::string explanation_with_profiles() {
-  std::string text = fmt::format("{}\n\nThe kinds of trouble for --profile:", kText.explanation);
+  std::string text =
+      fmt::format("{}\n\nThe kinds of trouble for --profile:", kSimulateText.explanation);
   for (const sim::Profile& profile : sim::profiles()) {
     text += fmt::format("\n  {:<16} {}", profile.name, profile.about);
   }
@@ -200,10 +201,10 @@ std::string explanation_with_profiles() {
 
 void add_simulate(CommandLine& line) {
   const std::string explanation = explanation_with_profiles();
-  CommandText text = kText;
+  CommandText text = kSimulateText;
   text.explanation = explanation.c_str();
   Command& command = line.add(text);
-  const auto options = std::make_shared<Options>();
+  const auto options = std::make_shared<SimulateOptions>();
   command.add_option("--seed", options->seed, "The (first) seed; alone it means this one run")
       ->type_name("N");
   command.add_option("--runs", options->runs, "How many runs; without --seed 1000")->type_name("N");

@@ -27,7 +27,7 @@
 namespace dmr::cli {
 namespace {
 
-constexpr CommandText kText{
+constexpr CommandText kStartText{
     .name = "start",
     .group = "Use",
     .summary = "Serve a volume; prints where it is found",
@@ -45,7 +45,7 @@ constexpr CommandText kText{
         "  nbdinfo \"nbd+unix:///?socket=$(dm-remap start tank --export nbd)\"\n"
         "  dm-remap start --main disk.img --spare a.img --read-only"};
 
-struct Options {
+struct StartOptions {
   Wanted wanted;
   std::string exported = "auto";
   u16 tcp_port = 0;
@@ -56,7 +56,8 @@ struct Options {
   bool json = false;
 };
 
-std::string ready_text(const Options& options, const std::string& name, const std::string& path) {
+std::string ready_text(const StartOptions& options, const std::string& name,
+                       const std::string& path) {
   if (!options.json) return path + "\n";
   return Json{{"name", name}, {"path", path}}.dump() + "\n";
 }
@@ -76,7 +77,7 @@ Expected<void> check_stopped(const std::string& name) {
                              name, runner, name));
 }
 
-Expected<Exit> map_in_kernel(const Options& options, const ServeOptions& serving) {
+Expected<Exit> map_in_kernel(const StartOptions& options, const ServeOptions& serving) {
   const auto path = start_in_kernel(serving, system_mapper());
   if (!path) return std::unexpected(path.error());
   if (!options.wanted.degraded && !options.read_only) remember(serving.members);
@@ -84,7 +85,7 @@ Expected<Exit> map_in_kernel(const Options& options, const ServeOptions& serving
   return Exit::ok;
 }
 
-Expected<Exit> start(const Options& options) {
+Expected<Exit> start(const StartOptions& options) {
   // First, so that the answer to a second start is not that the devices are in use.
   const std::string& given_name = options.wanted.name;
   if (auto stopped = check_stopped(given_name); !stopped) return std::unexpected(stopped.error());
@@ -136,8 +137,8 @@ Expected<Exit> start(const Options& options) {
 }  // namespace
 
 void add_start(CommandLine& line) {
-  Command& command = line.add(kText);
-  const auto options = std::make_shared<Options>();
+  Command& command = line.add(kStartText);
+  const auto options = std::make_shared<StartOptions>();
   add_name(command, options->wanted.name)->required(false);
   command.add_option("--main", options->wanted.main, "Main, when the volume is not called by name")
       ->type_name("DEV");

@@ -16,7 +16,7 @@ namespace {
 
 using nlohmann::json;
 
-constexpr CommandText kText{
+constexpr CommandText kStatusText{
     .name = "status",
     .group = "Inspect and repair",
     .summary = "Show how a running volume is",
@@ -29,7 +29,7 @@ constexpr CommandText kText{
         "  dm-remap status tank\n"
         "  dm-remap status tank --json | jq .health"};
 
-struct Options {
+struct StatusOptions {
   std::string name;
   bool verbose = false;
   bool json = false;
@@ -168,7 +168,7 @@ Json with_diagnosis(const json& status, const Diagnosis& diagnosis) {
   return report;
 }
 
-Expected<Exit> status(const Options& options) {
+Expected<Exit> status(const StatusOptions& options) {
   const std::vector<std::string> names =
       options.name.empty() ? running_volumes(system_mapper()) : std::vector{options.name};
   Json reports = Json::array();
@@ -200,8 +200,8 @@ Expected<Exit> status(const Options& options) {
 }  // namespace
 
 void add_status(CommandLine& line) {
-  Command& command = line.add(kText);
-  const auto options = std::make_shared<Options>();
+  Command& command = line.add(kStatusText);
+  const auto options = std::make_shared<StatusOptions>();
   add_name(command, options->name)->required(false);
   command.add_flag("-v,--verbose", options->verbose, "Also the engine's inside: log, pools, index");
   add_json(command, options->json);

@@ -14,7 +14,7 @@
 namespace dmr::cli {
 namespace {
 
-constexpr CommandText kText{
+constexpr CommandText kStopText{
     .name = "stop",
     .group = "Use",
     .summary = "End a running volume",
@@ -24,7 +24,7 @@ constexpr CommandText kText{
         "Returns when all has ended, so that the devices are free.",
     .examples = "  umount /mnt && dm-remap stop tank"};
 
-struct Options {
+struct StopOptions {
   std::string name;
   unsigned timeout_s = 120;
   bool force = false;
@@ -43,7 +43,7 @@ std::string mount_point_of(const nlohmann::json& status) {
   return "";
 }
 
-Expected<Exit> stop(const Options& options) {
+Expected<Exit> stop(const StopOptions& options) {
   auto session = Session::open(options.name);
   if (!session) return std::unexpected(session.error());
   if (!options.force) {
@@ -67,8 +67,8 @@ Expected<Exit> stop(const Options& options) {
 }  // namespace
 
 void add_stop(CommandLine& line) {
-  Command& command = line.add(kText);
-  const auto options = std::make_shared<Options>();
+  Command& command = line.add(kStopText);
+  const auto options = std::make_shared<StopOptions>();
   add_name(command, options->name);
   command.add_option("--timeout", options->timeout_s, "How long to wait for its end (120)")
       ->type_name("SECONDS")

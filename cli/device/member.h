@@ -15,6 +15,12 @@ namespace dmr::cli {
 
 using DevicePtr = std::unique_ptr<runtime::Device>;
 
+// For a look that disturbs nobody.
+inline constexpr runtime::DeviceOptions kLook{.read_only = true,
+                                              .exclusive = false,
+                                              .allow_buffered = true,
+                                              .odd_size = runtime::OddSize::cut_down};
+
 // Opens; errors begin with the role ("main", "spare"). A file below a loop device counts as busy.
 [[nodiscard]] Expected<DevicePtr> open_member(const std::string& role, const std::string& spec,
                                               const runtime::DeviceOptions& options);

@@ -33,9 +33,9 @@ std::optional<u64> number_of(std::string_view word, int base = 10) {
 }
 
 // Takes the words of one line in their order; notes when one is not what it should be.
-class Reader {
+class AnswerReader {
  public:
-  explicit Reader(std::string_view line) : words_(split(line, ' ')) {}
+  explicit AnswerReader(std::string_view line) : words_(split(line, ' ')) {}
 
   std::string_view word() {
     if (next_ >= words_.size()) return fail();
@@ -193,7 +193,7 @@ void take_io(Figures& figures, runtime::IoCounters& io) {
 
 // Both lists of names belong to the runtime and begin with 0.
 template <class Named, std::size_t kCount>
-Named named(std::string_view word, Reader& line) {
+Named named(std::string_view word, AnswerReader& line) {
   for (std::size_t i = 0; i < kCount; ++i) {
     const auto value = static_cast<Named>(i);
     if (word == runtime::name_of(value)) return value;
@@ -205,7 +205,7 @@ constexpr std::size_t kEventKinds = static_cast<std::size_t>(EventKind::pool_exh
 constexpr std::size_t kIoStatuses = static_cast<std::size_t>(IoStatus::resource) + 1;
 
 // none, all, or the mask as 32 hexadecimal digits
-void read_lost(std::string_view word, Home& home, Reader& line) {
+void read_lost(std::string_view word, Home& home, AnswerReader& line) {
   if (word == "none") return;
   home.lost = LostKind::all;
   if (word == "all") return;
@@ -245,7 +245,7 @@ Expected<MapPage> parse_map(std::string_view answer) {
   MapPage page;
   bool ended = false;
   for (const std::string_view text : split(answer, '\n')) {
-    Reader line(text);
+    AnswerReader line(text);
     if (ended) line.fail();
     if (line.take("end")) {
       ended = page.done = true;
@@ -269,7 +269,7 @@ Expected<MapPage> parse_map(std::string_view answer) {
 Expected<EventPage> parse_events(std::string_view answer) {
   EventPage page;
   for (const std::string_view text : split(answer, '\n')) {
-    Reader line(text);
+    AnswerReader line(text);
     if (line.take("newest")) {
       page.newest = line.number();
     } else {
@@ -288,7 +288,7 @@ Expected<EventPage> parse_events(std::string_view answer) {
 }
 
 Expected<MoveAnswer> parse_move(std::string_view answer) {
-  Reader line(answer);
+  AnswerReader line(answer);
   MoveAnswer moved;
   line.expect("changed");
   moved.changed = line.number();

@@ -20,7 +20,7 @@ namespace dmr::cli {
 namespace {
 
 // With devices that a killed server's rings still hold.
-constexpr std::chrono::milliseconds kPatience{3'000};
+constexpr std::chrono::milliseconds kUnmountPatience{3'000};
 
 // Another mapped device of this name, whoever made it.
 Expected<void> check_name_free(const DeviceMapper& mapper, const std::string& name) {
@@ -54,7 +54,7 @@ Expected<std::vector<Finding>> look_at_metadata(const ServeOptions& options) {
   for (const std::string& spec : options.members.members) {
     if (!spec.empty()) specs.push_back(spec);
   }
-  const auto opened = open_disks(specs, std::vector<bool>(specs.size(), false), kPatience);
+  const auto opened = open_disks(specs, std::vector<bool>(specs.size(), false), kUnmountPatience);
   if (!opened) return std::unexpected(opened.error());
   const auto set = arrange(opened->all());
   if (!set) return std::unexpected(set.error());

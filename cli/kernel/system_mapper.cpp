@@ -43,12 +43,12 @@ void keep_complaint(int level, const char* /*file*/, int /*line*/, int /*class*/
 struct DestroyTask {
   void operator()(dm_task* task) const { dm_task_destroy(task); }
 };
-using Task = std::unique_ptr<dm_task, DestroyTask>;
+using MapperTask = std::unique_ptr<dm_task, DestroyTask>;
 
-Task make_task(int kind, const std::string& name) {
+MapperTask make_task(int kind, const std::string& name) {
   last_complaint.clear();
   dm_log_with_errno_init(keep_complaint);
-  Task task(dm_task_create(kind));
+  MapperTask task(dm_task_create(kind));
   if (task != nullptr && !name.empty() && dm_task_set_name(task.get(), name.c_str()) == 0) {
     task.reset();
   }
@@ -83,7 +83,7 @@ Expected<void> need_root() {
 }
 
 bool has_target() {
-  const Task task = make_task(DM_DEVICE_LIST_VERSIONS, "");
+  const MapperTask task = make_task(DM_DEVICE_LIST_VERSIONS, "");
   if (task == nullptr || run(task.get()) != 0) return false;
   for (dm_versions* version = dm_task_get_versions(task.get()); version != nullptr;) {
     if (std::strcmp(version->name, kTarget) == 0) return true;
@@ -149,7 +149,7 @@ class SystemMapper final : public DeviceMapper {
   }
 
   [[nodiscard]] Expected<std::string> create(const Mapping& mapping) override {
-    const Task task = make_task(DM_DEVICE_CREATE, mapping.name);
+    const MapperTask task = make_task(DM_DEVICE_CREATE, mapping.name);
     if (task == nullptr || dm_task_set_uuid(task.get(), mapping.uuid.c_str()) == 0 ||
         dm_task_add_target(task.get(), 0, mapping.sectors, kTarget, mapping.table.c_str()) == 0 ||
         (mapping.read_only && dm_task_set_ro(task.get()) == 0) ||
@@ -173,7 +173,7 @@ class SystemMapper final : public DeviceMapper {
   [[nodiscard]] Expected<std::string> message(const std::string& name,
                                               const std::string& words) override {
     if (auto root = need_root(); !root) return std::unexpected(root.error());
-    const Task task = make_task(DM_DEVICE_TARGET_MSG, name);
+    const MapperTask task = make_task(DM_DEVICE_TARGET_MSG, name);
     if (task == nullptr || dm_task_set_sector(task.get(), 0) == 0 ||
         dm_task_set_message(task.get(), words.c_str()) == 0) {
       return no_task(name);
@@ -194,7 +194,7 @@ class SystemMapper final : public DeviceMapper {
 
   [[nodiscard]] Expected<u64> users_of(const std::string& name) override {
     if (auto root = need_root(); !root) return std::unexpected(root.error());
-    const Task task = make_task(DM_DEVICE_INFO, name);
+    const MapperTask task = make_task(DM_DEVICE_INFO, name);
     dm_info info{};
     if (task == nullptr || run(task.get()) != 0 || dm_task_get_info(task.get(), &info) == 0 ||
         info.exists == 0) {
@@ -212,15 +212,15 @@ class SystemMapper final : public DeviceMapper {
     for (const MappedDevice& device : devices()) {
       if (device.name == name) sectors = device.sectors;
     }
-    const Task load = make_task(DM_DEVICE_RELOAD, name);
+    const MapperTask load = make_task(DM_DEVICE_RELOAD, name);
     if (load == nullptr || dm_task_add_target(load.get(), 0, sectors, "error", "") == 0) {
       return no_task(name);
     }
     if (const int error = run(load.get()); error != 0) return not_stopped(name, error);
-    const Task suspend = make_task(DM_DEVICE_SUSPEND, name);
+    const MapperTask suspend = make_task(DM_DEVICE_SUSPEND, name);
     if (suspend == nullptr || dm_task_skip_lockfs(suspend.get()) == 0) return no_task(name);
     if (const int error = run(suspend.get()); error != 0) return not_stopped(name, error);
-    const Task resume = make_task(DM_DEVICE_RESUME, name);
+    const MapperTask resume = make_task(DM_DEVICE_RESUME, name);
     if (resume == nullptr) return no_task(name);
     if (const int error = run_with_udev(resume.get()); error != 0) return not_stopped(name, error);
     return remove(name, true);
@@ -233,7 +233,7 @@ class SystemMapper final : public DeviceMapper {
   }
 
   Expected<void> remove(const std::string& name, bool deferred) {
-    const Task task = make_task(DM_DEVICE_REMOVE, name);
+    const MapperTask task = make_task(DM_DEVICE_REMOVE, name);
     // udev may still look at the device for a moment.
     if (task == nullptr || dm_task_retry_remove(task.get()) == 0 ||
         (deferred && dm_task_deferred_remove(task.get()) == 0)) {

@@ -105,9 +105,9 @@ std::expected<Area, std::string> parse_area(const Fields& fields, u64 line) {
   return Area{.begin = *begin, .bytes = *bytes, .status = field[2][0]};
 }
 
-class Reader {
+class MapfileReader {
  public:
-  explicit Reader(u64 volume_sectors) : volume_bytes_(volume_sectors * kSectorBytes) {}
+  explicit MapfileReader(u64 volume_sectors) : volume_bytes_(volume_sectors * kSectorBytes) {}
 
   std::expected<void, std::string> take(std::string_view text) {
     ++line_;
@@ -178,7 +178,7 @@ class Reader {
 
 std::expected<Mapfile, std::string> parse_mapfile(std::string_view text, u64 volume_sectors) {
   DMR_ASSERT(volume_sectors <= kMaxSectors);
-  Reader reader(volume_sectors);
+  MapfileReader reader(volume_sectors);
   while (!text.empty()) {
     const std::size_t end = text.find('\n');
     const auto taken = reader.take(text.substr(0, end));

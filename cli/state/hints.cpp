@@ -27,7 +27,7 @@ std::string environment(const char* name) {
 
 fs::path file_of(const std::string& name) { return fs::path(state_directory()) / (name + ".json"); }
 
-std::optional<Hint> read_file(const fs::path& path) {
+std::optional<Hint> read_hint(const fs::path& path) {
   std::ifstream file(path);
   const auto json = nlohmann::json::parse(file, nullptr, false);
   if (!json.is_object()) return std::nullopt;
@@ -73,7 +73,7 @@ Expected<void> save_hint(const Hint& hint) {
 }
 
 std::optional<Hint> load_hint(const std::string& name) {
-  std::optional<Hint> hint = read_file(file_of(name));
+  std::optional<Hint> hint = read_hint(file_of(name));
   if (hint && hint->name != name) return std::nullopt;
   return hint;
 }

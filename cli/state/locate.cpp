@@ -15,11 +15,6 @@
 namespace dmr::cli {
 namespace {
 
-constexpr runtime::DeviceOptions kLook{.read_only = true,
-                                       .exclusive = false,
-                                       .allow_buffered = true,
-                                       .odd_size = runtime::OddSize::cut_down};
-
 struct Spare {
   std::string spec;
   format::Superblock block{};

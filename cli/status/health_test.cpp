@@ -11,7 +11,7 @@ namespace dmr::cli {
 namespace {
 
 using nlohmann::json;
-using testing::HasSubstr;
+using ::testing::HasSubstr;
 
 json member(u32 number, const char* state = "live") {
   json one{{"member", number},      {"role", number == 0 ? "main" : "spare"},
@@ -54,7 +54,7 @@ TEST(Health, SpareBlocksOfARetiredSpareDoNotCount) {
   json status = well();
   status["members"].push_back(member(2, "failed"));
   status["members"][1]["free_blocks"] = 0;
-  EXPECT_THAT(diagnose(status).reasons, testing::Contains(HasSubstr("no spare block is free")));
+  EXPECT_THAT(diagnose(status).reasons, ::testing::Contains(HasSubstr("no spare block is free")));
 }
 
 TEST(Health, AMapOlderThanTheDataIsToBeLeftBehind) {
@@ -62,7 +62,7 @@ TEST(Health, AMapOlderThanTheDataIsToBeLeftBehind) {
   status["restored_older"] = true;
   const Diagnosis diagnosis = diagnose(status);
   EXPECT_EQ(diagnosis.health, Health::failing);
-  EXPECT_THAT(diagnosis.reasons, testing::Contains(HasSubstr("restored from a backup")));
+  EXPECT_THAT(diagnosis.reasons, ::testing::Contains(HasSubstr("restored from a backup")));
   EXPECT_THAT(diagnosis.advice, HasSubstr("Copy the data away"));
 }
 

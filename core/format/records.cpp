@@ -9,10 +9,6 @@
 namespace dmr::format {
 namespace {
 
-constexpr Judgement kFine{};
-
-constexpr Judgement damaged(const char* why) { return {Status::damaged, why}; }
-
 constexpr LostMask mask_of(const Record& record) {
   return {.low = record.lost_low, .high = record.lost_high};
 }

@@ -13,14 +13,14 @@ namespace {
 
 using namespace testing;
 
-using Edit = std::function<void(Record&)>;
+using RecordEdit = std::function<void(Record&)>;
 
 Judgement judge(const Record& record) {
   const auto layouts = good_layouts();
   return validate_record(record, good_geometry(), layouts);
 }
 
-void expect_damaged(Record record, const Edit& edit, const std::string& words) {
+void expect_damaged(Record record, const RecordEdit& edit, const std::string& words) {
   edit(record);
   const Judgement found = judge(record);
   EXPECT_EQ(found.status, Status::damaged) << words;
@@ -132,7 +132,7 @@ TEST(Records, MasksThatCannotBeAreRefused) {
   for (u32 bit = 0; bit < 128; ++bit) {
     LostMask mask;
     mask.set(bit);
-    const Edit edit = [&](Record& r) {
+    const RecordEdit edit = [&](Record& r) {
       r.lost_low = mask.low;
       r.lost_high = mask.high;
     };

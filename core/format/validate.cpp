@@ -11,10 +11,6 @@
 namespace dmr::format {
 namespace {
 
-constexpr Judgement kFine{};
-
-constexpr Judgement damaged(const char* why) { return {Status::damaged, why}; }
-
 template <class T, std::size_t N>
 bool is_zero(const T (&field)[N]) {
   return all_zero(std::as_bytes(std::span<const T>(field)));

@@ -17,6 +17,11 @@ struct [[nodiscard]] Judgement {
   [[nodiscard]] constexpr explicit operator bool() const { return status == Status::ok; }
 };
 
+inline constexpr Judgement kFine{};
+
+// `why` is static text.
+constexpr Judgement damaged(const char* why) { return {Status::damaged, why}; }
+
 enum class Access : u8 { read_only, read_write };
 
 // Superblocks. Expects a block that check_of_any_set() calls ok. Status::wrong_version for a newer

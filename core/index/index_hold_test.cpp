@@ -13,12 +13,12 @@ namespace {
 using testing::IndexFixture;
 using testing::on_spare;
 
-constexpr u64 kVolumeBlocks = 4 * kRegionBlocks;
+constexpr u64 kHeldBlocks = 4 * kRegionBlocks;
 constexpr u32 kBlockSectors = 8;
 
 class IndexHold : public ::testing::Test, public IndexFixture {
  protected:
-  IndexHold() : IndexFixture(kVolumeBlocks * kBlockSectors, kBlockSectors) {}
+  IndexHold() : IndexFixture(kHeldBlocks * kBlockSectors, kBlockSectors) {}
   Route route_blocks(u64 block, u32 blocks) {
     return index.route(Sector(block * kBlockSectors), blocks * kBlockSectors);
   }

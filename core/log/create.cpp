@@ -10,12 +10,6 @@
 namespace dmr {
 namespace {
 
-class NoRecords final : public RecordSource {
- public:
-  void rewind() override {}
-  bool next(format::Record& /*record*/) override { return false; }
-};
-
 Status copy_name(format::Superblock& block, const char* name) {
   if (name == nullptr) return Status::ok;
   for (u32 i = 0; name[i] != 0; ++i) {

@@ -14,8 +14,8 @@
 namespace dmr {
 namespace {
 
+using testing::MapModel;
 using testing::MemoryDisks;
-using testing::Model;
 using testing::StoreBench;
 
 #if defined(DMR_SANITIZER_address) || defined(DMR_SANITIZER_thread)
@@ -114,7 +114,7 @@ class Damage : public ::testing::TestWithParam<u32> {
   }
 
   StoreBench bench_{GetParam()};
-  Model::Map expected_;
+  MapModel::Map expected_;
   SpareLayout layout_;
   u8 newest_area_ = 0;
   std::vector<MemoryDisks::Image> clean_;
@@ -213,7 +213,7 @@ TEST_P(Damage, NoPairOfLostBlocksGivesAWrongState) {
       };
       if (is_last(units[i]) && is_last(units[j])) {
         ASSERT_EQ(status, Status::ok);
-        Model::Map before = expected_;
+        MapModel::Map before = expected_;
         before.erase(62);
         EXPECT_EQ(bench_.model.map, before);
         continue;

@@ -9,8 +9,8 @@ namespace dmr {
 namespace {
 
 using format::MemberState;
+using testing::MapModel;
 using testing::MemoryDisks;
-using testing::Model;
 using testing::StoreBench;
 
 using Fate = MemoryDisks::Fate;
@@ -39,12 +39,12 @@ class NthFault : public ::testing::TestWithParam<std::tuple<u32, Way>> {
  protected:
   struct Outcome {
     bool finished = false;
-    Model::Map acknowledged;
-    Model::Map last;  // acknowledged, and the commit that was under way when it ended
+    MapModel::Map acknowledged;
+    MapModel::Map last;  // acknowledged, and the commit that was under way when it ended
   };
 
   // Opens the set and works as a volume does, until the end or until it would turn read-only.
-  static Outcome work(StoreBench& bench, const Model::Map& before) {
+  static Outcome work(StoreBench& bench, const MapModel::Map& before) {
     Outcome outcome;
     outcome.acknowledged = outcome.last = before;
     LoadRequest request = bench.load_request();
@@ -78,7 +78,7 @@ class NthFault : public ::testing::TestWithParam<std::tuple<u32, Way>> {
       ASSERT_TRUE(bench.model.map == outcome.acknowledged || bench.model.map == outcome.last)
           << "fault at " << n;
     }
-    const Model::Map loaded = bench.model.map;
+    const MapModel::Map loaded = bench.model.map;
     ASSERT_EQ(bench.begin(), Status::ok) << "fault at " << n;
     ASSERT_EQ(bench.load(), Status::ok);
     ASSERT_EQ(bench.model.map, loaded) << "fault at " << n;
@@ -93,7 +93,7 @@ TEST_P(NthFault, NothingAcknowledgedIsLost) {
   ASSERT_TRUE(bench.commit(1, 1, 40));
   ASSERT_EQ(bench.checkpoint(), Status::ok);
   ASSERT_TRUE(bench.commit(2, 2, 5));
-  const Model::Map before = bench.model.map;
+  const MapModel::Map before = bench.model.map;
   bench.restart();
   const std::vector<MemoryDisks::Image> images = bench.disks.durable();
   u64 finished = 0;
@@ -124,7 +124,7 @@ TEST_P(NthFault, ReadThatFailsGivesNoWrongState) {
   StoreBench bench(spares);
   ASSERT_EQ(bench.make(), Status::ok);
   for (u64 i = 0; i < 4; ++i) ASSERT_TRUE(bench.commit(i, 1 + i, 5));
-  const Model::Map before = bench.model.map;
+  const MapModel::Map before = bench.model.map;
   bool was_hit = true;
   for (u64 n = 0; was_hit; ++n) {
     bench.restart();
@@ -181,7 +181,7 @@ TEST(Fault, AloneOneCopyIsSingleAndNoneIsUnknown) {
   EXPECT_EQ(bench.cancel(), Status::ok);
   EXPECT_FALSE(bench.store->unknown_pending());
   EXPECT_EQ(*bench.commit(3, 3), CommitResult::durable);
-  const Model::Map expected = {{1, 1}, {3, 3}};
+  const MapModel::Map expected = {{1, 1}, {3, 3}};
   EXPECT_EQ(bench.model.map, expected);
   bench.restart();
   ASSERT_EQ(bench.load(), Status::ok);
@@ -196,7 +196,7 @@ TEST(Fault, BadSlotInAreaZeroGoesToAreaOneWithoutLosingTheMember) {
   EXPECT_EQ(*bench.commit(1, 1), CommitResult::durable);
   EXPECT_EQ(bench.store->state(1), MemberState::live);
   bench.disks.fault = nullptr;
-  const Model::Map expected = bench.model.map;
+  const MapModel::Map expected = bench.model.map;
   bench.restart();
   LoadRequest request = bench.load_request();
   request.device[2].present = false;
@@ -221,7 +221,7 @@ TEST(Fault, MemberThatRefusesBothAreasIsRetiredBeforeTheCommitCounts) {
   EXPECT_EQ(*bench.commit(2, 2), CommitResult::durable);
   EXPECT_EQ(bench.store->state(3), MemberState::failed);
   bench.disks.fault = nullptr;
-  const Model::Map expected = bench.model.map;
+  const MapModel::Map expected = bench.model.map;
   bench.restart();
   ASSERT_EQ(bench.load(), Status::ok);
   EXPECT_EQ(bench.model.map, expected);
@@ -262,7 +262,7 @@ TEST(Fault, CommitDoesNotCountWhenTheRetirementCannotBeRecorded) {
   bench.disks.fault = nullptr;
   ASSERT_EQ(bench.cancel(), Status::ok);
   ASSERT_EQ(*bench.commit(2, 2), CommitResult::durable);
-  const Model::Map expected = {{2, 2}};
+  const MapModel::Map expected = {{2, 2}};
   bench.restart();
   ASSERT_EQ(bench.load(), Status::ok);
   EXPECT_EQ(bench.model.map, expected);
@@ -283,7 +283,7 @@ TEST(Fault, CancelledCommitIsNeverReplayed) {
     ASSERT_EQ(bench.cancel(), Status::ok);
     const SpareLayout layout = bench.store->layout(1);
     for (u64 later = 0; later < 3; ++later) {
-      const Model::Map expected = bench.model.map;
+      const MapModel::Map expected = bench.model.map;
       const std::vector<MemoryDisks::Image> images = bench.disks.durable();
       StoreBench after(spares);
       for (u8 bad = 0; bad <= kAreas; ++bad) {
@@ -296,7 +296,7 @@ TEST(Fault, CancelledCommitIsNeverReplayed) {
         EXPECT_EQ(after.model.map, expected);
         ASSERT_EQ(after.begin(), Status::ok);
         ASSERT_TRUE(after.commit(8, 8));
-        const Model::Map more = after.model.map;
+        const MapModel::Map more = after.model.map;
         after.restart();
         ASSERT_EQ(after.load(), Status::ok);
         EXPECT_EQ(after.model.map, more);
@@ -319,7 +319,7 @@ TEST(Fault, BlockOfAnEarlierOpeningDoesNotOutrankALaterOne) {
   ASSERT_EQ(bench.load(), Status::ok);
   ASSERT_EQ(bench.begin(), Status::ok);
   ASSERT_TRUE(bench.commit(2, 2));
-  const Model::Map expected = bench.model.map;
+  const MapModel::Map expected = bench.model.map;
   std::memcpy(bench.disks.bytes(1).data() + slot, earlier.data() + slot, kMetaBytes);
   bench.restart();
   ASSERT_EQ(bench.load(), Status::ok);
@@ -384,7 +384,7 @@ TEST(Fault, MemberThatCannotBeBroughtUpToDateStaysOut) {
   ASSERT_EQ(bench.load(request), Status::ok);
   ASSERT_EQ(bench.begin(), Status::ok);
   ASSERT_TRUE(bench.commit(1, 1));
-  const Model::Map expected = bench.model.map;
+  const MapModel::Map expected = bench.model.map;
   const std::pair<Sector, MemberState> places[] = {
       {layout.superblock[0], MemberState::live},  // two copies are enough
       {layout.journal_slot(1, 7), MemberState::missing},
@@ -431,7 +431,7 @@ TEST(Fault, FailedCheckpointOfTheOnlySpareLeavesTheSetGood) {
     }
   }
   bench.disks.fault = nullptr;
-  const Model::Map expected = bench.model.map;
+  const MapModel::Map expected = bench.model.map;
   bench.restart();
   ASSERT_EQ(bench.load(), Status::ok);
   EXPECT_EQ(bench.model.map, expected);

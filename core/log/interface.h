@@ -58,6 +58,11 @@ class FindingSink {
   ~FindingSink() = default;
 };
 
+class NoFindings final : public FindingSink {
+ public:
+  void found(const Finding& /*finding*/) override {}
+};
+
 // Takes the records during load, in an order that ends in the right state.
 class RecordSink {
  public:
@@ -76,6 +81,12 @@ class RecordSource {
 
  protected:
   ~RecordSource() = default;
+};
+
+class NoRecords final : public RecordSource {
+ public:
+  void rewind() override {}
+  bool next(format::Record& /*record*/) override { return false; }
 };
 
 // A device as the host sees it. Index 0 is main, i is spare i of the member table.

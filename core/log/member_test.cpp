@@ -10,8 +10,8 @@ namespace dmr {
 namespace {
 
 using format::MemberState;
+using testing::MapModel;
 using testing::MemoryDisks;
-using testing::Model;
 using testing::StoreBench;
 
 LoadRequest without(const StoreBench& bench, std::initializer_list<Member> missing) {
@@ -180,7 +180,7 @@ TEST_F(Members, MissingMemberIsRecordedAndBroughtUpToDateWhenItIsBack) {
   ASSERT_EQ(bench_.begin(), Status::ok);
   const u64 generation = bench_.store->superblock().membership.generation;
   for (u64 i = 0; i < 100; ++i) ASSERT_TRUE(bench_.commit_as_volume(i, 1 + i));
-  const Model::Map expected = bench_.model.map;
+  const MapModel::Map expected = bench_.model.map;
   bench_.restart();
   ASSERT_EQ(bench_.load(), Status::ok);
   EXPECT_EQ(bench_.model.map, expected);
@@ -218,7 +218,7 @@ TEST_F(Members, JournalOfAMemberThatComesBackIsNotReplayed) {
   bench_.restart();
   ASSERT_EQ(bench_.load(), Status::ok);
   ASSERT_EQ(bench_.begin(), Status::ok);
-  const Model::Map expected = bench_.model.map;
+  const MapModel::Map expected = bench_.model.map;
   EXPECT_EQ(expected.count(9), 1U);
   EXPECT_EQ(expected.at(9), 1U);
   for (const Member missing : {Member{1}, Member{2}}) {
@@ -258,7 +258,7 @@ TEST_F(Members, FailedMemberStaysFailedAndItsMetadataIsNotReplayed) {
             Status::ok);
   EXPECT_TRUE(bench_.store->should_checkpoint());
   ASSERT_TRUE(bench_.commit(9, 9));
-  const Model::Map expected = bench_.model.map;
+  const MapModel::Map expected = bench_.model.map;
   for (int i = 0; i < 2; ++i) {
     bench_.restart();
     ASSERT_EQ(bench_.load(), Status::ok);
@@ -375,7 +375,7 @@ TEST(MembersOfUnequalSize, ShareAJournalAsLongAsTheShortest) {
   for (u64 i = 0; i < 300; ++i) {
     ASSERT_TRUE(bench.commit_as_volume(i % 90, 1 + i % 190));
     if (i % 37 != 0) continue;
-    const Model::Map expected = bench.model.map;
+    const MapModel::Map expected = bench.model.map;
     bench.restart();
     ASSERT_EQ(bench.load(), Status::ok);
     ASSERT_EQ(bench.model.map, expected);

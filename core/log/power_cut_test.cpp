@@ -13,8 +13,8 @@ namespace dmr {
 namespace {
 
 using testing::LooseSector;
+using testing::MapModel;
 using testing::MemoryDisks;
-using testing::Model;
 using testing::StoreBench;
 
 // Which of n loose sectors survive: all subsets of few, else none, all, each prefix, each alone,
@@ -65,7 +65,7 @@ class PowerCuts {
   PowerCuts& operator=(const PowerCuts&) = delete;
   ~PowerCuts() { bench_.disks.before_completion = nullptr; }
 
-  void allow(std::vector<Model::Map> maps) { allowed_ = std::move(maps); }
+  void allow(std::vector<MapModel::Map> maps) { allowed_ = std::move(maps); }
   void allow_bad_checkpoint() { is_checkpoint_bad_ = true; }
   // Also without what is in flight.
   void cut() {
@@ -87,7 +87,7 @@ class PowerCuts {
   void start() {
     ++cuts_;
     ASSERT_EQ(after_.load(), Status::ok) << "cut " << cuts_;
-    const Model::Map loaded = after_.model.map;
+    const MapModel::Map loaded = after_.model.map;
     ASSERT_NE(std::find(allowed_.begin(), allowed_.end(), loaded), allowed_.end())
         << "cut " << cuts_;
     seen_.insert(loaded);
@@ -102,14 +102,14 @@ class PowerCuts {
     ASSERT_EQ(after_.load(), Status::ok);
     ASSERT_EQ(after_.begin(), Status::ok);
     ASSERT_TRUE(after_.commit(1000, 3));
-    const Model::Map more = after_.model.map;
+    const MapModel::Map more = after_.model.map;
     ASSERT_EQ(after_.load(), Status::ok);
     ASSERT_EQ(after_.model.map, more);
   }
 
   // A start that writes leaves everything twice: the same state is found without either
   // checkpoint, and without either copy of all journal blocks.
-  void expect_solid(const Model::Map& expected) {
+  void expect_solid(const MapModel::Map& expected) {
     ASSERT_EQ(after_.load(), Status::ok);
     ASSERT_EQ(after_.model.map, expected);
     ASSERT_TRUE(after_.findings.all.empty());
@@ -129,7 +129,7 @@ class PowerCuts {
     std::memset(after_.disks.bytes(m).data() + from.value * kSectorBytes, 0,
                 std::size_t{blocks} * kMetaBytes);
   }
-  void expect_state_and_restore(const Model::Map& expected,
+  void expect_state_and_restore(const MapModel::Map& expected,
                                 const std::vector<MemoryDisks::Image>& images) {
     ASSERT_EQ(after_.load(), Status::ok);
     ASSERT_EQ(after_.model.map, expected);
@@ -138,8 +138,8 @@ class PowerCuts {
 
   StoreBench& bench_;
   StoreBench after_;
-  std::vector<Model::Map> allowed_;
-  std::set<Model::Map> seen_;
+  std::vector<MapModel::Map> allowed_;
+  std::set<MapModel::Map> seen_;
   bool is_checkpoint_bad_ = false;
   u32 cuts_ = 0;
 };
@@ -150,7 +150,7 @@ class PowerCut : public ::testing::TestWithParam<u32> {
 
   // A commit that may be there as a whole or not until it is acknowledged.
   static void commit_under(PowerCuts& cuts, StoreBench& bench, u64 block, u64 value, u32 count) {
-    Model::Map next = bench.model.map;
+    MapModel::Map next = bench.model.map;
     for (u32 i = 0; i < count; ++i) next[block + i] = value;
     cuts.allow({bench.model.map, next});
     const Result<CommitResult> result = bench.commit(block, value, count);
@@ -238,8 +238,8 @@ TEST_P(PowerCut, DuringACancellation) {
   StoreBench bench(spares());
   ASSERT_EQ(bench.make(), Status::ok);
   ASSERT_TRUE(bench.commit(1, 1));
-  const Model::Map before = bench.model.map;
-  Model::Map zombie = before;
+  const MapModel::Map before = bench.model.map;
+  MapModel::Map zombie = before;
   zombie[2] = 5;
   bench.disks.fault = [](const DeviceIo& io) {
     return MemoryDisks::Fate{io.op == IoOp::write ? IoStatus::timeout : IoStatus::ok, true};

@@ -10,8 +10,8 @@
 namespace dmr {
 namespace {
 
+using testing::MapModel;
 using testing::MemoryDisks;
-using testing::Model;
 using testing::StoreBench;
 
 class Restore : public ::testing::TestWithParam<u32> {
@@ -46,7 +46,7 @@ class Restore : public ::testing::TestWithParam<u32> {
     return request;
   }
   Status restore(const RestoreRequest& request) {
-    Model source;
+    MapModel source;
     source.map = expected_;
     return bench_.run(bench_.store->restore(bench_.frames, request, source));
   }
@@ -60,7 +60,7 @@ class Restore : public ::testing::TestWithParam<u32> {
   format::Superblock saved_{};
   format::Superblock newest_{};
   ChainPoint head_;
-  Model::Map expected_;
+  MapModel::Map expected_;
 };
 
 TEST_P(Restore, BringsBackTheStateWhateverIsOnTheSpares) {
@@ -180,7 +180,7 @@ class Rebuild : public ::testing::Test {
   }
 
   StoreBench bench_{2};
-  Model::Map expected_;
+  MapModel::Map expected_;
 };
 
 TEST_F(Rebuild, ASpareWhoseCheckpointsAreTheNewestGetsSuperblocks) {

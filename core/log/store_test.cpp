@@ -10,12 +10,12 @@
 namespace dmr {
 namespace {
 
+using testing::MapModel;
 using testing::MemoryDisks;
-using testing::Model;
 using testing::StoreBench;
 
 void expect_same_after_load(StoreBench& bench) {
-  const Model::Map expected = bench.model.map;
+  const MapModel::Map expected = bench.model.map;
   bench.restart();
   ASSERT_EQ(bench.load(), Status::ok);
   EXPECT_EQ(bench.model.map, expected);
@@ -165,7 +165,7 @@ TEST(Store, CheckpointThatDoesNotFitIsRefusedAndTheSetStaysGood) {
   StoreBench bench;
   ASSERT_EQ(bench.make(), Status::ok);
   ASSERT_TRUE(bench.commit(1, 1));
-  const Model::Map small = bench.model.map;
+  const MapModel::Map small = bench.model.map;
   for (u64 b = 0; b < 2040; ++b) bench.model.map[b] = 9;
   ASSERT_GT(bench.model.map.size(),
             (bench.store->layout(1).checkpoint_blocks - 1) * format::kCheckpointRecords);

@@ -15,7 +15,7 @@
 namespace dmr::testing {
 
 // Block -> value. A value is the lost mask of a block on main: 1 to 254 for blocks of 8 sectors.
-class Model final : public RecordSink, public RecordSource {
+class MapModel final : public RecordSink, public RecordSource {
  public:
   using Map = std::map<u64, u64>;
 
@@ -158,7 +158,7 @@ class StoreBench {
   }
   static std::vector<format::Record> records_of(u64 block, u64 value, u32 count) {
     std::vector<format::Record> records;
-    for (u32 i = 0; i < count; ++i) records.push_back(Model::record_of(block + i, value));
+    for (u32 i = 0; i < count; ++i) records.push_back(MapModel::record_of(block + i, value));
     return records;
   }
   void publish(u64 block, u64 value, u32 count = 1) {
@@ -180,7 +180,7 @@ class StoreBench {
   MemoryDisks disks;
   Executor executor;
   FrameStack frames;
-  Model model;
+  MapModel model;
   Findings findings;
   std::unique_ptr<MetadataStore> store;
 
@@ -194,7 +194,7 @@ class StoreBench {
     frames.init(disks, stack_.get(), kStackBytes);
     store = std::make_unique<MetadataStore>(disks, executor);
     DMR_ASSERT(store->open_memory() == Status::ok);
-    model = Model{};
+    model = MapModel{};
   }
 
   std::unique_ptr<std::byte, Free> stack_;

@@ -5,12 +5,6 @@
 
 namespace dmr {
 
-namespace {
-struct NoFindings final : FindingSink {
-  void found(const Finding&) override {}
-};
-}  // namespace
-
 void Volume::start_life(Task<Status>&& task, void (*ended)(Ready&)) {
   DMR_ASSERT(!life_.has_value());
   life_ended_.context = this;

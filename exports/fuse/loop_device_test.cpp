@@ -27,7 +27,7 @@ using exports::testing::MemoryVolume;
 using exports::testing::pattern;
 using runtime::FileDescriptor;
 
-constexpr u64 kSectors = 32768;
+constexpr u64 kDeviceSectors = 32768;
 
 class LoopDeviceTest : public ::testing::Test {
  protected:
@@ -51,7 +51,7 @@ class LoopDeviceTest : public ::testing::Test {
     return "/sys/block" + export_.device_path().substr(sizeof "/dev" - 1) + "/loop/backing_file";
   }
 
-  MemoryVolume volume_{kSectors};
+  MemoryVolume volume_{kDeviceSectors};
   exports::testing::TemporaryFolder folder_;
   std::string mount_ = folder_ / "mnt";
   Export export_{volume_, {.folder = mount_, .loop_device = true}};
@@ -62,7 +62,7 @@ TEST_F(LoopDeviceTest, IsABlockDeviceOfTheVolumesSize) {
   const FileDescriptor device = open_device();
   u64 bytes = 0;
   ASSERT_EQ(ioctl(device.get(), BLKGETSIZE64, &bytes), 0);
-  EXPECT_EQ(bytes, kSectors * 512);
+  EXPECT_EQ(bytes, kDeviceSectors * 512);
   int logical = 0;
   ASSERT_EQ(ioctl(device.get(), BLKSSZGET, &logical), 0);
   EXPECT_EQ(logical, 512);

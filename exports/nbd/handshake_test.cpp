@@ -16,11 +16,8 @@ using exports::testing::Bytes;
 using exports::testing::client_flags;
 using exports::testing::go_data;
 using exports::testing::operator+;
+using exports::testing::option;
 using State = Handshake::State;
-
-Bytes option(Option number, std::span<const std::byte> data = {}) {
-  return exports::testing::option(static_cast<u32>(number), data);
-}
 
 Bytes text(std::string_view words) {
   const auto bytes = std::as_bytes(std::span(words.data(), words.size()));

@@ -23,13 +23,10 @@ using exports::testing::go_data;
 using exports::testing::MemoryVolume;
 using exports::testing::NbdClient;
 using exports::testing::operator+;
+using exports::testing::option;
 using exports::testing::pattern;
 using exports::testing::Reply;
 using exports::testing::request;
-
-Bytes option(Option number, std::span<const std::byte> data = {}) {
-  return exports::testing::option(static_cast<u32>(number), data);
-}
 
 // Writes and reads back its own part of the volume until told to stop.
 class GoodClient {

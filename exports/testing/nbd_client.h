@@ -21,6 +21,9 @@ inline constexpr std::chrono::seconds kPatience{20};
 // Builds messages of a client.
 Bytes client_flags(u32 flags = nbd::kFixedNewstyle | nbd::kNoZeroes);
 Bytes option(u32 number, std::span<const std::byte> data = {}, u64 magic = nbd::kOptionMagic);
+inline Bytes option(nbd::Option number, std::span<const std::byte> data = {}) {
+  return option(static_cast<u32>(number), data);
+}
 Bytes go_data(std::string_view name, std::span<const u16> requests = {});
 Bytes request(nbd::CommandType type, u64 cookie, u64 offset, u32 length, u16 flags = 0,
               u32 magic = nbd::kRequestMagic);

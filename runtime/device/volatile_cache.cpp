@@ -9,7 +9,11 @@
 
 namespace dmr::runtime {
 
+namespace {
+
 using Json = nlohmann::json;
+
+}  // namespace
 
 LayerResult VolatileCacheLayer::run(const LayerIo& io) {
   const std::lock_guard lock(mutex_);

@@ -15,13 +15,13 @@ namespace {
 
 using namespace testing;
 
-constexpr u64 kMiB = u64{1024} * 1024;
+constexpr u64 kMebibyte = u64{1024} * 1024;
 
 class OpenSetTest : public ::testing::Test {
  protected:
   OpenSetTest() {
-    set = {folder.file("main", 16 * kMiB),
-           {folder.file("one", 4 * kMiB), folder.file("two", 6 * kMiB)}};
+    set = {folder.file("main", 16 * kMebibyte),
+           {folder.file("one", 4 * kMebibyte), folder.file("two", 6 * kMebibyte)}};
     create_set(set);
   }
   // Opens and closes; the error's text, empty when all went well.
@@ -62,7 +62,7 @@ TEST_F(OpenSetTest, MissingSpareIsRefusedUnlessToldSo) {
 }
 
 TEST_F(OpenSetTest, WrongMainIsRefusedWithBothSizes) {
-  const std::string other = folder.file("other", 15 * kMiB);
+  const std::string other = folder.file("other", 15 * kMebibyte);
   const std::string error = open({other, set.spares});
   EXPECT_TRUE(has(error, other)) << error;
   EXPECT_TRUE(has(error, "30720")) << error;
@@ -77,8 +77,8 @@ TEST_F(OpenSetTest, MainAndSpareSwappedIsRefused) {
 }
 
 TEST_F(OpenSetTest, SpareOfAnotherVolumeIsRefusedWithBothSets) {
-  const SetPaths other{folder.file("main2", 16 * kMiB),
-                       {folder.file("x", 4 * kMiB), folder.file("y", 6 * kMiB)}};
+  const SetPaths other{folder.file("main2", 16 * kMebibyte),
+                       {folder.file("x", 4 * kMebibyte), folder.file("y", 6 * kMebibyte)}};
   create_set(other);
   const std::string error = open({set.main, {set.spares[0], other.spares[1]}});
   EXPECT_TRUE(has(error, "belongs to another volume")) << error;
@@ -107,7 +107,7 @@ TEST_F(OpenSetTest, OverlappingMembersAreRefused) {
 
 TEST_F(OpenSetTest, SparesWithoutASuperblockAreNoVolume) {
   const std::string error =
-      open({set.main, {folder.file("blank", 4 * kMiB), folder.file("blank2", 6 * kMiB)}});
+      open({set.main, {folder.file("blank", 4 * kMebibyte), folder.file("blank2", 6 * kMebibyte)}});
   EXPECT_TRUE(has(error, "holds no volume of ours")) << error;
   EXPECT_EQ(exit_code, kExitFailed);
 }
@@ -131,7 +131,7 @@ TEST_F(OpenSetTest, OneDamagedSuperblockCopyIsRepairedAndReported) {
 
 TEST_F(OpenSetTest, NoGoodSuperblockIsDamageAndChangesNothing) {
   const std::string spare = set.spares[0];
-  for (u64 offset = 0; offset < 4 * kMiB; offset += 4096) overwrite(spare, offset + 100, 8);
+  for (u64 offset = 0; offset < 4 * kMebibyte; offset += 4096) overwrite(spare, offset + 100, 8);
   const std::string error = open({set.main, {spare}});
   EXPECT_NE(error, "");
   EXPECT_NE(exit_code, 0);
@@ -146,7 +146,7 @@ TEST_F(OpenSetTest, NoSpareAndTooManySparesAreUsageErrors) {
   EXPECT_FALSE(arrange_members(nullptr, {}));
   std::vector<std::unique_ptr<Device>> many;
   for (u32 i = 0; i <= kMaxSpares; ++i) {
-    many.push_back(*open_device(folder.file("s" + std::to_string(i), kMiB)));
+    many.push_back(*open_device(folder.file("s" + std::to_string(i), kMebibyte)));
   }
   const auto slots = arrange_members(nullptr, std::move(many));
   ASSERT_FALSE(slots);

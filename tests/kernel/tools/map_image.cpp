@@ -62,16 +62,11 @@ class Devices final : public testing::FakeHost {
   std::vector<u64> sectors_;
 };
 
-class NoRecords final : public RecordSink {
+class IgnoredRecords final : public RecordSink {
  public:
   void reset() override {}
   Status snapshot(const format::Record&) override { return Status::ok; }
   Status replay(const format::Record&) override { return Status::ok; }
-};
-
-class NoFindings final : public FindingSink {
- public:
-  void found(const Finding&) override {}
 };
 
 class EverySecondBlock final : public RecordSource {
@@ -127,7 +122,7 @@ class Maker {
       format.device[m].sectors = devices_.sectors(m);
       load.device[m] = format.device[m];
     }
-    NoRecords records;
+    IgnoredRecords records;
     NoFindings findings;
     need(run(store_.format(frames_, format)), "format");
     need(run(store_.load(frames_, load, records, findings)), "load");
