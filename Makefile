@@ -27,8 +27,9 @@ demo:
 	@$(call compile,release) --target dm-remap bare-disk
 	@scripts/demo build/release/dm-remap
 
-# The release build is g++'s, both sanitizer builds are clang's. One ctest run over all three.
-test:
+# The release build is g++'s, both sanitizer builds are clang's. One ctest run over all three, and
+# over the kernel module's scenarios, which are begun first because they take longest.
+test: kernel-vm
 	@scripts/install-packages test
 	@$(call configure,release,-DDMR_TESTS=ON -DDMR_BENCH=ON)
 	@$(call configure,asan)
@@ -36,8 +37,11 @@ test:
 	@$(call compile,release)
 	@$(call compile,asan)
 	@$(call compile,tsan)
-	@echo 'subdirs(release asan tsan)' >build/CTestTestfile.cmake
-	@ctest --test-dir build --parallel $(JOBS) --timeout 300 --no-tests=error --output-on-failure
+	@printf 'set(top "%s")\ninclude("%s")\n' '$(CURDIR)' '$(CURDIR)/tests/kernel/ctest.cmake' \
+	  >build/kernel-vm/CTestTestfile.cmake
+	@echo 'subdirs(kernel-vm release asan tsan)' >build/CTestTestfile.cmake
+	@ctest --test-dir build --parallel $(JOBS) --timeout 300 --no-tests=error --no-label-summary \
+	  --output-on-failure
 
 # An hour of simulated lives on all cores, with new seeds each time: half of it with every kind of
 # trouble in turn, half with the power cut most often. The tables, with the seeds and the commit,

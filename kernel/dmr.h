@@ -132,6 +132,7 @@ struct dmr_call {
 int dmr_executor_init(struct dmr_target* t);
 void dmr_executor_exit(struct dmr_target* t);
 void dmr_kick(struct dmr_target* t);
+void dmr_post(struct dmr_target* t, struct llist_node* node, struct llist_head* list);
 void dmr_call(struct dmr_target* t, void (*fn)(struct dmr_target* t, void* arg), void* arg);
 
 // host.c

@@ -2,6 +2,7 @@
 // Events of the engine: into the log (rate limited), into a ring for the message `events`, and as
 // uevents and dm events from a workqueue of their own, because those may sleep on anything.
 #include <linux/kobject.h>
+#include <linux/sched/mm.h>
 #include <linux/slab.h>
 
 #include "kernel/dmr.h"
@@ -46,6 +47,7 @@ static void dmr_send(struct dmr_target* t, const struct dmr_logged_event* logged
 // At most one uevent of each kind a run; the counters in sysfs have all.
 static void dmr_event_work(struct work_struct* work) {
   struct dmr_target* t = container_of(work, struct dmr_target, event_work);
+  unsigned int flags = memalloc_noio_save();  // a suspend waits for this
   struct dmr_logged_event logged;
   unsigned long sent = 0;
   bool any = false;
@@ -66,6 +68,7 @@ static void dmr_event_work(struct work_struct* work) {
     any = true;
   }
   if (any) dm_table_event(t->ti->table);
+  memalloc_noio_restore(flags);
 }
 
 void dmr_host_event(void* target, const struct dmr_event* event) {

@@ -10,6 +10,15 @@
 
 void dmr_kick(struct dmr_target* t) { queue_work(t->wq, &t->work); }
 
+// From any context. As soon as it lies on the list, the executor may finish what was the last thing
+// to keep the target: its end waits for a grace period, for the rest of this function.
+void dmr_post(struct dmr_target* t, struct llist_node* node, struct llist_head* list) {
+  rcu_read_lock();
+  llist_add(node, list);
+  dmr_kick(t);
+  rcu_read_unlock();
+}
+
 static bool dmr_take_calls(struct dmr_target* t) {
   struct llist_node* list = llist_reverse_order(llist_del_all(&t->calls));
   struct dmr_call *call, *next;
@@ -153,8 +162,7 @@ static void dmr_grace_ended(struct rcu_head* head) {
   struct dmr_grace* grace = container_of((void*)head, struct dmr_grace, words);
   struct dmr_target* t = grace->link;
 
-  llist_add((struct llist_node*)&grace->link, &t->ended_grace);
-  dmr_kick(t);
+  dmr_post(t, (struct llist_node*)&grace->link, &t->ended_grace);
 }
 
 void dmr_host_after_grace(void* target, struct dmr_grace* grace) {
@@ -187,8 +195,9 @@ int dmr_executor_init(struct dmr_target* t) {
   return t->wq ? 0 : -ENOMEM;
 }
 
-// The volume is closed: nothing is queued any more but a late timer.
+// The volume is closed: nothing comes any more but a late timer, and the end of dmr_post().
 void dmr_executor_exit(struct dmr_target* t) {
   timer_delete_sync(&t->timer);
+  synchronize_rcu();
   destroy_workqueue(t->wq);
 }

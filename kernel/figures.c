@@ -164,7 +164,7 @@ static void dmr_free_figures(struct dmr_figures* figures) {
 }
 
 ssize_t dmr_show_number(struct dmr_target* t, const struct dmr_attr* attr, char* buf) {
-  struct dmr_figures* figures = kzalloc(sizeof(*figures), GFP_KERNEL);
+  struct dmr_figures* figures = kzalloc(sizeof(*figures), GFP_NOIO);
   ssize_t r;
 
   if (!figures) return -ENOMEM;

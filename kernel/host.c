@@ -11,8 +11,7 @@
 static void dmr_io_ended(struct dmr_target* t, struct dmr_io_words* words, u8 status) {
   words->status = status;
   words->time_ns = ktime_get_ns() - words->time_ns;
-  llist_add((struct llist_node*)&words->link, &t->ended_io);
-  dmr_kick(t);
+  dmr_post(t, (struct llist_node*)&words->link, &t->ended_io);
 }
 
 static void dmr_io_end_bio(struct bio* bio) {
@@ -77,8 +76,7 @@ static void dmr_zeros_end_bio(struct bio* bio) {
     return dmr_io_ended(t, words, status);
   // What is left is begun by the executor, where a bio may be waited for.
   words->status = DMR_IO_CONTINUE;
-  llist_add((struct llist_node*)&words->link, &t->ended_io);
-  dmr_kick(t);
+  dmr_post(t, (struct llist_node*)&words->link, &t->ended_io);
 }
 
 // As many zeros as one bio can carry.

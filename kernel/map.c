@@ -96,8 +96,7 @@ static void dmr_hold(struct dmr_target* t, struct dmr_bio* b, struct bio* bio, u
   request->fua = !!(bio->bi_opf & REQ_FUA);
   request->error = error;
   request->elapsed_ns = error == DMR_IO_OK ? 0 : jiffies_to_nsecs(jiffies - b->start_jiffies);
-  llist_add(&b->node, &t->bios);
-  dmr_kick(t);
+  dmr_post(t, &b->node, &t->bios);
 }
 
 // The engine is done: the bio ends, and comes by dmr_end_io() once more.
@@ -217,8 +216,7 @@ static void dmr_hold_flush(struct dmr_target* t, struct dmr_bio* b) {
   request->member = b->member;
   request->error = DMR_IO_OK;
   request->elapsed_ns = 0;
-  llist_add(&b->node, &t->bios);
-  dmr_kick(t);
+  dmr_post(t, &b->node, &t->bios);
 }
 
 // The device mapper sends the data of a PREFLUSH write whatever became of the flush. So that no
@@ -246,10 +244,8 @@ static int dmr_flush_ended(struct dmr_target* t, struct dmr_bio* b, blk_status_t
     return DM_ENDIO_INCOMPLETE;
   }
   if (unlikely(*error)) this_cpu_inc(t->cpu->failed);
-  rcu_read_lock();
   smp_wmb();
   this_cpu_dec(t->cpu->in_flight[DMR_OTHER_SLOT]);
-  rcu_read_unlock();
   return DM_ENDIO_DONE;
 }
 
@@ -278,8 +274,7 @@ static int dmr_device_failed(struct dmr_target* t, struct dmr_bio* b, struct bio
   return DM_ENDIO_INCOMPLETE;
 }
 
-int dmr_end_io(struct dm_target* ti, struct bio* bio, blk_status_t* error) {
-  struct dmr_target* t = ti->private;
+static int dmr_bio_ended(struct dmr_target* t, struct bio* bio, blk_status_t* error) {
   struct dmr_bio* b = dm_per_bio_data(bio, sizeof(*b));
   bool write;
 
@@ -299,4 +294,15 @@ int dmr_end_io(struct dm_target* ti, struct bio* bio, blk_status_t* error) {
     default:
       return DM_ENDIO_DONE;
   }
+}
+
+// Its last step lets go of the target, which a suspend may wait for: see dmr_wait_for_bios(). A
+// device that ends its bios in the context of a process is no read section of its own.
+int dmr_end_io(struct dm_target* ti, struct bio* bio, blk_status_t* error) {
+  int r;
+
+  rcu_read_lock();
+  r = dmr_bio_ended(ti->private, bio, error);
+  rcu_read_unlock();
+  return r;
 }

@@ -84,7 +84,7 @@ static void dmr_print_map(const struct dmr_map_query* query, char* result, unsig
 }
 
 static int dmr_map_message(struct dmr_target* t, u64 from, char* result, unsigned int maxlen) {
-  struct dmr_map_query* query = kvzalloc(sizeof(*query), GFP_KERNEL);
+  struct dmr_map_query* query = kvzalloc(sizeof(*query), GFP_NOIO);
   int r = -EAGAIN;
 
   if (!query) return -ENOMEM;

@@ -38,9 +38,10 @@ int dmr_run_command(struct dmr_target* t, struct dmr_command* command) {
   return command->error;
 }
 
-// The counters of all CPUs together; to be freed by the caller.
+// The counters of all CPUs together; to be freed by the caller. As everywhere in answers: a suspend
+// waits for whoever is asking, so no memory may be sought that only I/O to this device would free.
 struct dmr_cpu* dmr_sum_cpus(struct dmr_target* t) {
-  struct dmr_cpu* sum = kzalloc(sizeof(*sum), GFP_KERNEL);
+  struct dmr_cpu* sum = kzalloc(sizeof(*sum), GFP_NOIO);
   unsigned int i, j;
   int cpu;
 

@@ -17,7 +17,7 @@ static DEFINE_MUTEX(folders_lock);
 static LIST_HEAD(folders);
 
 static ssize_t show_state(struct dmr_target* t, char* buf) {
-  struct dmr_stats* stats = kzalloc(sizeof(*stats), GFP_KERNEL);
+  struct dmr_stats* stats = kzalloc(sizeof(*stats), GFP_NOIO);
   ssize_t r = -ENOMEM;
 
   if (stats) r = dmr_get_stats(t, stats);

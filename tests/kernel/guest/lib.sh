@@ -15,6 +15,14 @@ expect() { # expect WHAT GOT WANTED
 refuses() { # the command must fail
   if "$@" >/tmp/refused 2>&1; then fail "was not refused: $*"; fi
 }
+within() { # within SECONDS COMMAND...: it succeeds in the end
+  wi_end=$(($(cut -d. -f1 /proc/uptime) + $1))
+  shift
+  until "$@"; do
+    [ "$(cut -d. -f1 /proc/uptime)" -lt "$wi_end" ] || fail "not in time: $*"
+    sleep 0.1
+  done
+}
 
 # null_disk NAME MIB [LOGICAL BLOCK]: prints its path. Memory backed; bad_blocks makes it fail.
 null_disk() {
@@ -76,22 +84,23 @@ reload_volume() { # a new table, then a resume: all state goes through the disks
   dmsetup load "$rn" --table "$(table_of "$@")"
   dmsetup resume "$rn"
 }
+# Without a process: each costs 20 ms and more under emulation.
 folder_of() { # NAME: of its first target in sysfs
-  echo "/sys/dev/block/$(dmsetup info -c --noheadings --separator : -o major,minor "$1")/remap/0"
+  for fo in /sys/block/dm-*; do
+    read -r fo_name <"$fo/dm/name"
+    if [ "$fo_name" = "$1" ]; then
+      echo "$fo/remap/0"
+      return
+    fi
+  done
+  fail "no device-mapper device $1"
 }
 figure() { # figure NAME FIGURE
-  cat "$(folder_of "$1")/$2"
+  read -r fi_value <"$(folder_of "$1")/$2"
+  echo "$fi_value"
 }
 
-pattern() { # pattern SEED SECTORS: text that repeats nowhere
-  awk -v seed="$1" -v n="$2" 'BEGIN {
-    for (i = 0; i < n; i++) {
-      line = sprintf("seed %s sector %d ", seed, i);
-      while (length(line) < 511) line = line "0123456789abcdef" i;
-      print substr(line, 1, 511);
-    }
-  }'
-}
+pattern() { sectors pattern "$1" "$2"; } # SEED SECTORS: text that repeats nowhere
 put() { # put DEV SECTOR FILE [BS]: direct, in requests of BS bytes
   # A last part that is shorter than the others would be written through the page cache.
   [ $(($(wc -c <"$3") % ($(echo "${4:-64k}" | sed 's/k/*1024/; s/M/*1048576/')))) -eq 0 ] ||
@@ -108,14 +117,7 @@ same_at() { # same_at DEV SECTOR FILE: the device has the file's content there
   cmp "$3" /tmp/same.out || fail "$1 at $2 differs from $3"
 }
 # Which sectors of [FIRST, FIRST + COUNT) cannot be read, one by one: a list.
-unreadable() { # DEV FIRST COUNT
-  us=$2
-  while [ "$us" -lt "$(($2 + $3))" ]; do
-    dd if="$1" of=/dev/null bs=512 skip="$us" count=1 iflag=direct status=none 2>/dev/null ||
-      printf '%s ' "$us"
-    us=$((us + 1))
-  done
-}
+unreadable() { sectors unreadable "$1" "$2" "$3"; } # DEV FIRST COUNT
 
 clean_up() {
   for round in 1 2 3; do

@@ -10,7 +10,7 @@ scenario_spare_exhausted_fails_new_bad_blocks_only() {
   bad_blocks m 8192 10239
   pattern a 64 >/tmp/a.img
   at=8192
-  while put /dev/mapper/vol $at /tmp/a.img 2>/dev/null; do
+  while put /dev/mapper/vol $at /tmp/a.img 4k 2>/dev/null; do
     at=$((at + 64))
     [ $at -lt 10240 ] || fail "the spare has no end"
   done
@@ -41,6 +41,7 @@ scenario_a_pulled_cable_marks_nothing() {
   main=$(null_disk m 32) spare=$(null_disk s 8)
   switchable main "$main"
   make_volume vol /dev/mapper/main "$spare"
+  echo 1000 >"$(folder_of vol)/breaker_rest_ms"
   pattern a 2048 >/tmp/a.img
   put /dev/mapper/vol 4096 /tmp/a.img
   pull_cable main
@@ -50,8 +51,7 @@ scenario_a_pulled_cable_marks_nothing() {
   expect "remapped blocks" "$(figure vol remapped_blocks)" 0
   expect "lost sectors" "$(figure vol lost_sectors)" 0
   plug_cable main "$main"
-  sleep 6
-  put /dev/mapper/vol 4096 /tmp/a.img
+  within 30 put /dev/mapper/vol 4096 /tmp/a.img 2>/tmp/tries
   same_at /dev/mapper/vol 4096 /tmp/a.img
   expect "remapped blocks later" "$(figure vol remapped_blocks)" 0
 }

@@ -72,7 +72,7 @@ scenario_recovery_goes_on_when_memory_is_short() {
   free_kib=$(awk '/MemAvailable/ {print $2}' /proc/meminfo)
   mkdir -p /run/full
   mount -t tmpfs -o size=100% tmpfs /run/full
-  dd if=/dev/zero of=/run/full/ballast bs=1M count=$((free_kib / 1024 - 96)) status=none
+  fallocate -l $((free_kib / 1024 - 96))M /run/full/ballast
   fill_filesystem /mnt
   dd if=/dev/zero of=/mnt/large bs=1M count=24 conv=fsync status=none
   rm /mnt/large
