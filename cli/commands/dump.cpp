@@ -197,29 +197,29 @@ Expected<Exit> dump(const DumpOptions& options) {
     return failed(fmt::format("{}: holds no metadata of dm-remap; give a spare (main has none)",
                               (*device)->path()));
   }
-  Json json{{"device", (*device)->path()},
-            {"sectors", (*device)->sectors()},
-            {"superblocks", Json::array()},
-            {"journal", Json::array()},
-            {"checkpoints", Json::array()}};
+  Json report{{"device", (*device)->path()},
+              {"sectors", (*device)->sectors()},
+              {"superblocks", Json::array()},
+              {"journal", Json::array()},
+              {"checkpoints", Json::array()}};
   for (u32 i = 0; i < kSuperblockCopies; ++i) {
-    json["superblocks"].push_back(json_of(found.copy[i], i));
+    report["superblocks"].push_back(json_of(found.copy[i], i));
   }
   if (const format::Superblock* superblock = found.newest()) {
     const DeviceDisk disk(**device);
     walk_journal(disk, *superblock,
-                 [&](const MetaView& seen) { json["journal"].push_back(json_of(seen)); });
+                 [&](const MetaView& seen) { report["journal"].push_back(json_of(seen)); });
     walk_checkpoints(disk, *superblock,
-                     [&](const MetaView& seen) { json["checkpoints"].push_back(json_of(seen)); });
+                     [&](const MetaView& seen) { report["checkpoints"].push_back(json_of(seen)); });
   }
   if (options.json) {
-    print_json(json);
+    print_json(report);
     return Exit::ok;
   }
   fmt::print("{} ({})\n{}\n", (*device)->path(), sectors_size((*device)->sectors()),
              painted("Superblock", Colour::bold));
   const Json* newest = nullptr;
-  for (const Json& copy : json["superblocks"]) {
+  for (const Json& copy : report["superblocks"]) {
     print_superblock(copy);
     const bool shown =
         copy["state"] == "ok" && (newest == nullptr || copy["sequence"] > (*newest)["sequence"]);
@@ -230,8 +230,8 @@ Expected<Exit> dump(const DumpOptions& options) {
     return Exit::ok;
   }
   print_content(*newest);
-  print_journal(json["journal"]);
-  print_checkpoints(json["checkpoints"]);
+  print_journal(report["journal"]);
+  print_checkpoints(report["checkpoints"]);
   return Exit::ok;
 }
 
