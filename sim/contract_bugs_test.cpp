@@ -2,6 +2,7 @@
 // Every deliberate bug is found: by the lives of a profile, within so many of them, or by an
 // enumeration. With --gtest_filter='*DeliberateBug*' this prints the table of docs/reliability.md.
 #include <cstdio>
+#include <ostream>
 #include <set>
 #include <string>
 
@@ -22,10 +23,12 @@ struct Quarry {
   const char* name;
   const char* where;    // a profile, or what the enumeration is of
   Hunt hunt = nullptr;  // of an enumeration
+  friend void PrintTo(const Quarry& quarry, std::ostream* out) { *out << quarry.name; }
 };
 
 Enumeration long_journal() { return enumerate_long_journal(7); }
 Enumeration bad_spare_blocks() { return enumerate_bad_spare_blocks(7); }
+Enumeration refused_flushes() { return enumerate_refused_flushes(7, 1); }
 Enumeration flipped_bits() { return enumerate_bad_metadata(7, 1, BadBlock::bit_flip); }
 Enumeration torn_metadata() { return enumerate_torn_metadata(7, 1); }
 
@@ -59,6 +62,9 @@ constexpr Quarry kQuarries[] = {
     DMR_QUARRY(healed_before_flush, "rewrite"),
     DMR_QUARRY(not_read_back, "marks"),
     DMR_QUARRY(flush_covers_later, "power-cuts"),
+    DMR_QUARRY(own_flush_uncounted, "refused flushes", refused_flushes),
+    DMR_QUARRY(checkpoint_flush_unheard, "refused-flushes"),
+    DMR_QUARRY(body_lost_unseen, "refused flushes", refused_flushes),
     DMR_QUARRY(single_journal_copy, "bits flipped in each metadata block", flipped_bits),
     DMR_QUARRY(journal_without_fua, "marks"),
     DMR_QUARRY(checkpoint_over_newest, "long journals", long_journal),

@@ -150,30 +150,33 @@ bool Scenario::damage_is_there() const {
 }
 
 // Damage must not go unseen; a power cut alone must not look like damage.
-void Scenario::check_findings(bool after_power_cut, bool damaged) {
+void Scenario::check_findings(bool damaged) {
   if (damaged && machine_->findings().empty()) {
     machine_->oracle.fail(Rule::damage_is_noticed, "damaged metadata was not noticed");
   }
   damage_.clear();
   if (metadata_touched_) return;
   for (const Finding& finding : machine_->findings()) {
-    const bool harmless = finding.kind == FindingKind::superblock_stale ||
-                          finding.kind == FindingKind::superblock_torn ||
-                          finding.kind == FindingKind::superblock_damaged ||
-                          finding.kind == FindingKind::member_stale;
-    if (after_power_cut && harmless && !finding.fatal) continue;
-    if (after_power_cut && MetadataMap(machine_->disks).is_torn_copy(finding)) continue;
-    const bool was_away =
-        finding.kind == FindingKind::member_stale || finding.kind == FindingKind::member_missing;
-    if (was_away && profile_.absent != 0) continue;
-    // A write that the device failed may have torn what it was to replace.
-    const bool failed_write = machine_->disks[finding.member]->counters().device_errors > 0;
-    if (failed_write && !finding.fatal) continue;
+    if (is_expected(finding)) continue;
     machine_->oracle.fail(
         Rule::damage_is_noticed,
         fmt::format("finding {} on member {} at {} without any damage",
                     static_cast<u32>(finding.kind), finding.member, finding.address.value));
   }
+}
+
+bool Scenario::is_expected(const Finding& finding) const {
+  const auto is_of = [&finding](u32 members) { return ((members >> finding.member) & 1U) != 0; };
+  if (finding.kind == FindingKind::member_missing) return is_of(machine_->absent);
+  if (finding.kind == FindingKind::member_stale) return !finding.fatal && is_of(left_out_);
+  const bool superblock = finding.kind == FindingKind::superblock_stale ||
+                          finding.kind == FindingKind::superblock_torn ||
+                          finding.kind == FindingKind::superblock_damaged;
+  // A spare that was left out since then shows what the power cut did to it when it comes back.
+  if (is_of(cut_short_) && superblock && !finding.fatal) return true;
+  if (is_of(cut_short_) && MetadataMap(machine_->disks).is_torn_copy(finding)) return true;
+  // A write that the device failed may have torn what it was to replace.
+  return machine_->disks[finding.member]->counters().failed_writes > 0 && !finding.fatal;
 }
 
 }  // namespace dmr::sim

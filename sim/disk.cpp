@@ -18,6 +18,7 @@ IoStatus SimDisk::ails(IoOp op, Sector sector, u32 sectors) {
   const IoStatus status = forced ? fail_next_ : ailment.status;
   fail_next_ = IoStatus::ok;
   ++counters_.device_errors;
+  if (op == IoOp::write) ++counters_.failed_writes;
   if (watcher_ == nullptr) return status;
   watcher_->device_error(name_, op, status, sector, sectors);
   if (forced && status != IoStatus::transport && op != IoOp::flush) {

@@ -52,7 +52,8 @@ struct DiskCounters {
   u64 flushes = 0;
   u64 media_errors = 0;
   u64 device_errors = 0;
-  u64 torn_blocks = 0;  // 4 KiB blocks that a power cut left partly new
+  u64 failed_writes = 0;  // of those errors
+  u64 torn_blocks = 0;    // 4 KiB blocks that a power cut left partly new
 };
 
 // Told of trouble as it happens, before whoever sent the I/O hears of it.

@@ -41,6 +41,11 @@ struct Enumeration {
 enum class HostCall : u8 { io, memory, page, timer };
 [[nodiscard]] Enumeration enumerate_failing_calls(u64 seed, u32 spares, HostCall call);
 
+// Every flush in turn is refused, and what lay in the cache is gone, while users' flushes and the
+// engine's own go side by side at various times: what no flush has failed for must be there after a
+// power cut, and each checkpoint whole.
+[[nodiscard]] Enumeration enumerate_refused_flushes(u64 seed, u32 spares);
+
 // Every metadata block of every spare x what is wrong with it. The set must open and be right, and
 // the damage must be told where it has to be noticed.
 enum class BadBlock : u8 { read_error, write_error, lost_write, bit_flip, stale };

@@ -141,6 +141,7 @@ IoStatus SimHost::on_disk(Running& running) {
     case IoOp::write_zeroes:
       return write_to_disk(running, disk);
     case IoOp::flush:
+      if (++flushes_ == troubles.flush_refused_at) disk.fail_next(IoStatus::transport);
       return disk.flush(running.sent);
     case IoOp::discard:
       return disk.discard(running.id, io.sector, io.sectors);

@@ -50,6 +50,7 @@ struct HostTroubles {
   u64 memory_fails_at = 0;          // the n-th allocation finds no memory; 0: none
   u64 page_fails_at = 0;            // the n-th index page never comes; 0: none
   u64 timer_late_at = 0;            // the n-th timer goes off a minute late; 0: none
+  u64 flush_refused_at = 0;         // the n-th flush is refused; 0: none
   u64 io_fails_at = 0;              // the n-th I/O fails with this status; 0: none
   u64 io_fails_count = 1;           // ... and so many in all, in the order of their sending
   IoStatus io_status = IoStatus::transport;
@@ -110,6 +111,7 @@ class SimHost final : public Host {
   std::function<MetadataFate(const DeviceIo&)> on_metadata_write;
   bool pages_at_once = false;  // while a volume opens
   [[nodiscard]] u64 ios() const { return ios_; }
+  [[nodiscard]] u64 flushes() const { return flushes_; }
   [[nodiscard]] u64 allocations() const { return allocations_; }
   [[nodiscard]] u64 memory_held() const { return memory_.size(); }
   [[nodiscard]] u64 pages() const { return pages_; }
@@ -156,6 +158,7 @@ class SimHost final : public Host {
   u64 wake_ns_ = ~u64{0};
   std::vector<Running> running_;
   u64 ios_ = 0;
+  u64 flushes_ = 0;
   std::vector<Section> sections_;
   Section next_section_ = 1;
   std::vector<Grace> graces_;

@@ -216,6 +216,7 @@ void Oracle::end_flush(const Ticket& ticket, bool ok) {
     }
     flush_error_untold_ = false;
     untold_since_ns_ = 0;
+    flush_floor_ = flush_refused_;
     return;
   }
   if (untold_since_ns_ != 0 && ticket.begun_ns > untold_since_ns_ + kTellingTakes_ns) {

@@ -82,7 +82,7 @@ class Oracle final : public DiskWatcher {
   // What happened to the devices.
   void media_error(Member disk, Sector sector, IoOp op, const Data& latent) override;
   void device_error(Member disk, IoOp op, IoStatus status, Sector sector, u32 sectors) override;
-  void user_flush_refused() { flush_floor_ = world_.stamp(); }
+  void user_flush_refused() { flush_refused_ = world_.stamp(); }
   // A member was retired: one flush of the user may fail, and none has to.
   void expect_flush_error() { flush_error_untold_ = true; }
   // No spare block was free at that moment.
@@ -97,6 +97,7 @@ class Oracle final : public DiskWatcher {
   void opening(bool absent) {
     member_absent_ = absent && view_ != nullptr;
     untold_since_ns_ = 0;
+    flush_floor_ = flush_refused_;
   }
 
   void power_cut();
@@ -167,7 +168,9 @@ class Oracle final : public DiskWatcher {
   std::vector<u32> unflushed_;       // sectors with versions that are not durable
   std::multiset<u64> active_reads_;  // when they began
   u64 writes_ = 0;
-  u64 flush_floor_ = 0;  // no flush promises what was acknowledged before this
+  u64 flush_refused_ = 0;  // the last time that a member refused a flush
+  // No flush promises what was begun before this: a member refused one, and the user has heard.
+  u64 flush_floor_ = 0;
   u64 last_device_error_ = 0;
   u64 device_error_ns_ = 0;
   bool flush_error_untold_ = false;  // a member refused a flush, and no user's flush failed since

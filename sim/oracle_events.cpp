@@ -38,7 +38,7 @@ void Oracle::device_error(Member disk, IoOp op, IoStatus status, Sector sector, 
   if (op == IoOp::flush) {
     flush_error_untold_ = true;
     if (untold_since_ns_ == 0) untold_since_ns_ = world_.now_ns();
-    flush_floor_ = world_.stamp();  // whoever sent it: the cache may be gone
+    flush_refused_ = world_.stamp();  // whoever sent it: the cache may be gone
   }
   // Together with one failure of the medium it is as good as two.
   for (u32 i = 0; status == IoStatus::unspecified && op == IoOp::read && i < sectors; ++i) {

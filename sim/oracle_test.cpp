@@ -20,7 +20,7 @@ class OracleTest : public testing::Test {
     oracle_.end_write(t, true);
     return t;
   }
-  void flush() { oracle_.end_flush(begin(IoOp::flush, 0), true); }
+  void flush(bool ok = true) { oracle_.end_flush(begin(IoOp::flush, 0), ok); }
   Rule read(u64 sector, u64 write_number) {
     oracle_.end_read(begin(IoOp::read, sector), true, Sector(0),
                      {make_token(Sector(sector), write_number)});
@@ -85,10 +85,19 @@ TEST_F(OracleTest, FuaDataSurvives) {
 
 TEST_F(OracleTest, AFlushPromisesNothingAboutDataFromBeforeARefusedOne) {
   (void)write(3);
-  oracle_.user_flush_refused();
+  oracle_.device_error(kMain, IoOp::flush, IoStatus::transport, Sector(0), 0);
+  flush(false);
   flush();
   oracle_.power_cut();
   EXPECT_EQ(read(3, 0), Rule::none);
+}
+
+TEST_F(OracleTest, AFlushThatGoesWellBeforeTheUserHearsOfARefusalPromisesAllTheSame) {
+  (void)write(3);
+  oracle_.device_error(kMain, IoOp::flush, IoStatus::transport, Sector(0), 0);
+  flush();
+  oracle_.power_cut();
+  EXPECT_EQ(read(3, 0), Rule::never_wrong_data);
 }
 
 TEST_F(OracleTest, AnErrorNeedsAReason) { EXPECT_EQ(read_fails(3), Rule::lost_means_lost); }

@@ -214,6 +214,20 @@ constexpr Profile kProfiles[] = {
      .mark = 400,
      .forget = 400,
      .bit_flip = 500},
+    {.name = "refused-flushes",
+     .about = "flushes are refused, and what lay in the cache is gone",
+     .spares_high = 1,
+     .main_fault = 60,
+     .on_write = 800,
+     .main_ailment = 40,
+     .spare_ailment = 40,
+     .flush_refused = 25,
+     .flush = 350,
+     .power_cut = 30,
+     .restart = 5,
+     .mark = 80,
+     .forget = 80,
+     .checkpoint = 100},
 };
 
 }  // namespace

@@ -180,8 +180,9 @@ void Scenario::pull_plug() {
   machine_->power_cut();
   for (Client& client : clients_) client.busy = false;
   for (Order& order : orders_) order.busy = false;
+  cut_short_ |= ~machine_->absent;
   damage_at_rest();
-  reopen(true);
+  reopen();
 }
 
 void Scenario::restart() {
@@ -194,17 +195,17 @@ void Scenario::restart() {
   (void)machine_->close();  // its status is that of the last checkpoint: the journal has all
   if (broken()) return;
   damage_at_rest();
-  reopen(false);
+  reopen();
 }
 
-void Scenario::reopen(bool after_power_cut) {
+void Scenario::reopen() {
   Machine& m = *machine_;
   m.absent = 0;
   meddling_ = commits_refused_ = metadata_refused_ = false;
   // Power may go again while the volume opens.
   for (u32 cuts = 0; cuts < 3 && dice_.chance(profile_.power_cut * 4); ++cuts) {
     if (!m.open_and_cut(dice_.below(400))) break;
-    after_power_cut = true;
+    cut_short_ = ~0U;
     must_open_ = false;
   }
   if (broken()) return;
@@ -213,7 +214,7 @@ void Scenario::reopen(bool after_power_cut) {
   const bool damaged = !opened_before && damage_is_there();
   const Status status = opened_before ? Status::ok : open_without_some();
   if (broken()) return;
-  check_findings(after_power_cut, damaged);
+  check_findings(damaged);
   const bool must_open = std::exchange(must_open_, false);
   meddled_ = false;
   if (status != Status::ok) {
@@ -227,6 +228,8 @@ void Scenario::reopen(bool after_power_cut) {
                               must_open ? "one fault" : "no damage", static_cast<u32>(status)));
     return;
   }
+  cut_short_ &= m.absent;
+  left_out_ = m.absent;
   m.audit();
   if (!broken() && dice_.chance(300)) m.read_back();
 }

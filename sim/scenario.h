@@ -46,7 +46,7 @@ class Scenario {
   void recover();
   void pull_plug();
   void restart();
-  void reopen(bool after_power_cut);
+  void reopen();
   // Damage to metadata, and whether it was noticed (damage.cpp).
   void watch_metadata_writes();
   [[nodiscard]] MetadataFate fate_of(const DeviceIo& io);
@@ -57,7 +57,8 @@ class Scenario {
   void damage_at_rest();
   void flip_bit(const MetadataMap& map, const MetaBlock& block);
   [[nodiscard]] bool damage_is_there() const;
-  void check_findings(bool after_power_cut, bool damaged);
+  void check_findings(bool damaged);
+  [[nodiscard]] bool is_expected(const Finding& finding) const;
   Status open_without_some();
   void take_statistics();
   void finish();
@@ -72,6 +73,10 @@ class Scenario {
   std::vector<Order> orders_ = std::vector<Order>(2);
   bool ended_ = false;  // the set was refused for damage that is beyond repair
   bool metadata_touched_ = false;
+  // By member, one bit each, and until an opening has mended what came of it: the power was cut
+  // while it was in use; the volume was opened without it.
+  u32 cut_short_ = 0;
+  u32 left_out_ = 0;
   bool all_were_here_ = true;  // at the last opening
   bool must_open_ = false;     // what was damaged is one fault in a whole set
   bool meddling_ = false;      // the next write of metadata

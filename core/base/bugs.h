@@ -37,21 +37,24 @@ enum class Bug : u8 {
   healed_before_flush,    // a lost mark is cleared in place before main is flushed
   not_read_back,          // a block goes home to main without a look at what main took
   flush_covers_later,     // a flush counts for writes that came while it was under way
+  own_flush_uncounted,    // a user's flush does not wait for one of the engine's beside it
   // Metadata
-  single_journal_copy,      // a journal block is written once
-  journal_without_fua,      // a journal block is acknowledged from the cache
-  checkpoint_over_newest,   // the newer checkpoint area is overwritten
-  checkpoint_header_first,  // the header says complete before the body is durable
-  journal_past_older,       // the journal is freed up to the newer checkpoint
-  replay_one_short,         // the last journal block is left out
-  damage_ignored,           // a bad CRC counts as a torn tail
-  zombie_commit,            // a commit of unknown outcome is not cancelled
-  stale_member_alone,       // a member that missed commits is opened without a word
-  bad_spare_forgotten,      // a refused spare block is not recorded
-  second_copy_unread,       // only the first copy of a journal block is looked at
-  skipped_member_live,      // a member that missed a commit is not recorded as out
-  divergence_ignored,       // members that were changed apart from each other are opened together
-  lagging_not_refreshed,    // a member that comes back serves without the newest log
+  single_journal_copy,       // a journal block is written once
+  journal_without_fua,       // a journal block is acknowledged from the cache
+  checkpoint_over_newest,    // the newer checkpoint area is overwritten
+  checkpoint_header_first,   // the header says complete before the body is durable
+  checkpoint_flush_unheard,  // nobody hears of the flush that a checkpoint's spare refused
+  body_lost_unseen,          // a checkpoint counts whose body a refused flush may have dropped
+  journal_past_older,        // the journal is freed up to the newer checkpoint
+  replay_one_short,          // the last journal block is left out
+  damage_ignored,            // a bad CRC counts as a torn tail
+  zombie_commit,             // a commit of unknown outcome is not cancelled
+  stale_member_alone,        // a member that missed commits is opened without a word
+  bad_spare_forgotten,       // a refused spare block is not recorded
+  second_copy_unread,        // only the first copy of a journal block is looked at
+  skipped_member_live,       // a member that missed a commit is not recorded as out
+  divergence_ignored,        // members that were changed apart from each other are opened together
+  lagging_not_refreshed,     // a member that comes back serves without the newest log
 };
 inline constexpr u32 kBugs = static_cast<u32>(Bug::lagging_not_refreshed) + 1;
 

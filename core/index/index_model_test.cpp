@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // The index against a model that keeps one home for each block, over many random changes.
+#include <ostream>
 #include <random>
 #include <string>
 
@@ -20,6 +21,9 @@ struct Case {
   u64 blocks;
   u32 short_by;  // sectors that the last block lacks
   u64 seed;
+  friend void PrintTo(const Case& one, std::ostream* out) {
+    *out << one.blocks << " blocks of " << one.block_sectors << " sectors";
+  }
 };
 
 class IndexModel : public ::testing::TestWithParam<Case>, public IndexFixture {

@@ -89,6 +89,8 @@ class Checkpoints {
   MemberSet written_;
   u32 body_crc_[kMaxMembers] = {};
   u8 target_[kMaxMembers] = {};  // the area that is being written
+  u32 flush_lane_[kMaxMembers] = {};
+  u64 refused_before_[kMaxMembers] = {};  // flushes, before the first block was written
   u64 records_ = 0;
   u64 body_blocks_ = 0;
   bool is_source_done_ = false;

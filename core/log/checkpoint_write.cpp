@@ -35,6 +35,7 @@ Task<Status> Checkpoints::write(FrameStack& frames, RecordSource& source, ChainP
   is_source_done_ = false;
   for (Member m = 1; m < context_.members(); ++m) {
     body_crc_[m] = 0;
+    refused_before_[m] = context_.flushes[m].refused();
     if (!targets.has(m)) continue;
     target_[m] = older_area(m);
     area_[m][target_[m]] = Area{};
@@ -184,12 +185,26 @@ Task<Status> Checkpoints::flush(FrameStack& /*frames*/) {
   u32 count = 0;
   for (Member m = 1; m < context_.members(); ++m) {
     if (!written_.has(m)) continue;
+    flush_lane_[m] = context_.flushes.begin_own(m);
     context_.prepare(count++, m, IoOp::flush, Sector(), nullptr, 0);
   }
   // Not tried again: a flush that failed once may have dropped what it should have written.
   co_await context_.run_batch(count);
   context_.counters.flushes += count;
+  for (u32 i = 0; i < count; ++i) {
+    const Member m = context_.io(i).member;
+    // Writes of users may have been in the cache that is gone: they have to hear of it.
+    const bool refused = context_.status(i) != IoStatus::ok;
+    if (refused && !DMR_BUG(checkpoint_flush_unheard)) context_.flushes.refuse(m);
+    context_.flushes.end_own(context_.executor, m, flush_lane_[m]);
+  }
   drop_failed(count);
+  // Somebody else's flush that was refused meanwhile may have dropped the body, too.
+  for (Member m = 1; m < context_.members(); ++m) {
+    if (!written_.has(m) || DMR_BUG(body_lost_unseen)) continue;
+    co_await FlushOutcomesAwait{context_.flushes[m], context_.executor};
+    if (context_.flushes[m].refused() != refused_before_[m]) written_.remove(m);
+  }
   co_return written_.empty() ? Status::io_error : Status::ok;
 }
 

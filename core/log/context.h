@@ -8,6 +8,7 @@
 #include "core/format/codec.h"
 #include "core/log/interface.h"
 #include "core/task/executor.h"
+#include "core/task/flush_state.h"
 #include "core/task/io.h"
 #include "core/task/task.h"
 
@@ -116,6 +117,7 @@ class StoreContext {
   u64 open_epoch = 0;               // of this opening; 0 until writing begins
   u64 membership_recorded = 0;      // the generation that is known to be durable
   StoreCounters counters;
+  FlushBook flushes;  // of all members, by whomever
 
  private:
   struct Memory;

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // Disks that refuse I/O: each I/O of a workload fails once, or from then on; copies that fail alone
 // and together; commits of which nobody knows whether they are on the disk.
+#include <ostream>
+
 #include <gtest/gtest.h>
 
 #include "core/testing/store_bench.h"
@@ -33,6 +35,9 @@ auto failing_member(Member member) {
 struct Way {
   bool is_for_ever;  // from the n-th I/O on, on that member; else the n-th and nothing else
   bool is_stored;    // what fails is on the disk all the same
+  friend void PrintTo(const Way& way, std::ostream* out) {
+    *out << (way.is_for_ever ? "for ever" : "once") << (way.is_stored ? ", stored" : "");
+  }
 };
 
 class NthFault : public ::testing::TestWithParam<std::tuple<u32, Way>> {

@@ -104,6 +104,8 @@ class MetadataStore {
   [[nodiscard]] format::MemberState state(Member member) const;
   [[nodiscard]] bool present(Member member) const;  // handed in, and proven to be the right one
   [[nodiscard]] const StoreCounters& counters() const;
+  // Whoever else flushes members while the store works books it here.
+  [[nodiscard]] FlushBook& flushes() { return context_.flushes; }
 
  private:
   // A task checks for this before its first step, so that none stops half-way for want of frames.

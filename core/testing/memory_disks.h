@@ -97,6 +97,8 @@ class MemoryDisks : public FakeHost {
                   loose[i].bytes.data(), kSectorBytes);
     }
   }
+  // What a refused flush may do.
+  void drop_cache(Member m) { disks_[m].cache.clear(); }
   // For damage: the durable bytes of a disk whose cache holds nothing.
   [[nodiscard]] Image& bytes(Member m) {
     DMR_ASSERT(disks_[m].cache.empty());

@@ -145,6 +145,7 @@ Task<Status> Committer::flush_spares(FrameStack&, u32 members) {
   for (Member m = 1; m < state_.members; ++m) {
     if (((members >> m) & 1U) == 0) continue;
     flush_token_[m] = state_.flush[m].written.load(std::memory_order_acquire);
+    flush_lane_[m] = state_.flush.begin_own(m);
     prepare(flush_io_[m], IoOp::flush, {m, Sector(0), 0}, nullptr);
     flush_batch_[count++] = &flush_io_[m];
   }
@@ -152,16 +153,19 @@ Task<Status> Committer::flush_spares(FrameStack&, u32 members) {
   co_await IoBatchAwait{state_.host, state_.executor, {flush_batch_, count}};
   for (u32 i = 0; i < count; ++i) {
     const DeviceIo& io = *flush_batch_[i];
-    if (state_.observe(io) == ErrorClass::none || DMR_BUG(flush_error_swallowed)) {
-      // A user's flush of this spare that is still under way may have been refused before.
-      co_await flush_outcomes(state_, io.member);
-      state_.flush[io.member].covered(flush_token_[io.member]);
-      continue;
-    }
+    const bool ok = state_.observe(io) == ErrorClass::none;
+    state_.flush.end_own(state_.executor, io.member, flush_lane_[io.member]);
+    if (ok || DMR_BUG(flush_error_swallowed)) continue;
     flush_failed_ |= 1U << io.member;
     state_.flush[io.member].covered(flush_token_[io.member]);  // told as lost, by the refusal
     state_.tell(EventKind::flush_failed, io.member, Sector(0), 0, io.status);
     request_retire(io.member);
+  }
+  for (Member m = 1; m < state_.members; ++m) {
+    if (((members >> m) & 1U) == 0 || ((flush_failed_ >> m) & 1U) != 0) continue;
+    // Another flush of this spare that is still under way may have been refused before.
+    co_await flush_outcomes(state_, m);
+    state_.flush[m].covered(flush_token_[m]);
   }
   co_return flush_failed_ == 0 ? Status::ok : Status::io_error;
 }
@@ -316,8 +320,8 @@ void Committer::notice_member_states() {
     state_.member_state[m].store(static_cast<u8>(format::MemberState::failed),
                                  std::memory_order_release);
     state_.spares.set_open(m, false);
-    // It may have been a flush that it refused, with writes of users in its cache.
-    state_.flush_refusals.fetch_add(1, std::memory_order_acq_rel);
+    // A FUA write that it refused may have been a flush below, with writes of users in its cache.
+    state_.flush.refuse(m);
     state_.tell(EventKind::member_failed, m, Sector(0), 0);
   }
 }

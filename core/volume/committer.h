@@ -86,6 +86,7 @@ class Committer final : public RecordSource {
   DeviceIo flush_io_[kMaxMembers];
   DeviceIo* flush_batch_[kMaxMembers] = {};
   u64 flush_token_[kMaxMembers] = {};
+  u32 flush_lane_[kMaxMembers] = {};
   format::Record records_[format::kJournalRecords];
   u32 record_count_ = 0;
   Index::Cursor map_cursor_;

@@ -72,9 +72,9 @@ Status Volume::adopt(FindingSink* findings) {
   state_.unit_sectors = superblock.member[kMain].logical_block_bytes / kSectorBytes;
   DMR_ASSERT(state_.unit_sectors > 0);
   // Writes of an earlier opening may still lie in a spare's cache: the first flush must go there.
-  for (FlushState& flush : state_.flush) {
-    flush.written.store(1, std::memory_order_relaxed);
-    flush.flushed.store(0, std::memory_order_relaxed);
+  for (Member m = 0; m < kMaxMembers; ++m) {
+    state_.flush[m].written.store(1, std::memory_order_relaxed);
+    state_.flush[m].flushed.store(0, std::memory_order_relaxed);
   }
   return claim_homes(findings);
 }
@@ -151,9 +151,7 @@ Task<Status> Volume::flush_spares(FrameStack&) {
       continue;
     }
     DeviceIo io;
-    prepare(io, IoOp::flush, {m, Sector(0), 0}, nullptr);
-    (void)co_await run_io(state_, io);
-    if (state_.observe(io) == ErrorClass::none) continue;
+    if (co_await run_flush(state_, io, m) == ErrorClass::none) continue;
     state_.tell(EventKind::flush_failed, m, Sector(0), 0, io.status);
     status = Status::io_error;
   }

@@ -182,9 +182,7 @@ Task<Status> Mover::copy_home(FrameStack& frames, Run run, LostMask lost) {
   (void)co_await run_io(state_, io);
   if (state_.observe(io) != ErrorClass::none) co_return Status::io_error;
   if (!DMR_BUG(return_before_flush)) {
-    prepare(io, IoOp::flush, {kMain, Sector(0), 0}, nullptr);
-    (void)co_await run_io(state_, io);
-    if (state_.observe(io) != ErrorClass::none) co_return Status::io_error;
+    if (co_await run_flush(state_, io, kMain) != ErrorClass::none) co_return Status::io_error;
     co_await flush_outcomes(state_, kMain);
     // Somebody else's flush of main that was refused meanwhile may have lost what was written.
     if (state_.refusals() != refusals) co_return Status::io_error;

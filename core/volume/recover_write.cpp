@@ -114,9 +114,7 @@ Task<Status> Recovery::verify(FrameStack&, WorkItem& item, BlockPart part, Home 
   DMR_ASSERT(home.member == kMain && item.tools.buffer != nullptr);
   DeviceIo& io = *item.tools.io[0];
   if (!DMR_BUG(healed_before_flush)) {
-    prepare(io, IoOp::flush, {kMain, Sector(0), 0}, nullptr);
-    (void)co_await run_io(state_, io);
-    if (state_.observe(io) != ErrorClass::none) co_return Status::io_error;
+    if (co_await run_flush(state_, io, kMain) != ErrorClass::none) co_return Status::io_error;
     co_await flush_outcomes(state_, kMain);
     if (state_.refusals() != refusals) co_return Status::io_error;
   }

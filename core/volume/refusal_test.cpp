@@ -175,6 +175,69 @@ TEST(VolumeRefusal, AFlushBesideAnotherIsAnsweredWhenTheOtherOnesOutcomeIsKnown)
   EXPECT_TRUE(f.volume->flush_member_ok(later, kMain));
 }
 
+// The flush of a commit may be refused, and take the cache along, before the user's is sent.
+TEST(VolumeRefusal, AUsersFlushBesideTheEnginesOwnIsAnsweredWhenThatOnesOutcomeIsKnown) {
+  VolumeFixture f;
+  ASSERT_EQ(f.open(), Status::ok);
+  f.disks[0].bad_write.insert(800);
+  Waiting flush;
+  bool begun = false;
+  f.before_io = [&](const DeviceIo& io) {
+    if (io.op != IoOp::flush || io.member != 1 || begun) return;
+    begun = true;
+    const FlushTicket ticket = f.volume->flush_begin(1U << 1);
+    EXPECT_EQ(ticket.members, 2U);
+    EXPECT_FALSE(f.volume->flush_member_ok(ticket, 1));
+    flush.submit(*f.volume, IoOp::flush, 0, 1);
+    EXPECT_FALSE(flush.done);
+  };
+  EXPECT_EQ(f.write(800, 8, 0x22).status, Status::ok);
+  EXPECT_TRUE(begun);
+  EXPECT_TRUE(flush.done);
+  f.before_io = nullptr;
+}
+
+TEST(VolumeRefusal, ACheckpointWaitsForAUsersFlushThatMayHaveLostItsBody) {
+  FlushTicket ticket;
+  VolumeFixture f;
+  ASSERT_EQ(f.open(), Status::ok);
+  f.disks[0].bad_write.insert(800);
+  ASSERT_EQ(f.write(800, 8, 0x22).status, Status::ok);
+  ASSERT_EQ(f.write(800, 8, 0x23).status, Status::ok);  // to be flushed
+  f.before_io = [&](const DeviceIo& io) {
+    if (io.op != IoOp::flush || ticket.members != 0) return;
+    ticket = f.volume->flush_begin(1U << 1);
+  };
+  bool done = false;
+  Command checkpoint;
+  checkpoint.kind = CommandKind::checkpoint;
+  checkpoint.context = &done;
+  checkpoint.done = [](Command& c) { *static_cast<bool*>(c.context) = true; };
+  f.volume->command(checkpoint);
+  f.pump();
+  ASSERT_EQ(ticket.members, 2U);
+  EXPECT_FALSE(done);
+  f.volume->note_flush_refused(ticket, 1);
+  f.volume->check_drains();
+  f.pump();
+  ASSERT_TRUE(done);
+  EXPECT_EQ(checkpoint.status, Status::io_error);
+}
+
+// It is not retired then, and its cache may have held acknowledged writes of users.
+TEST(VolumeRefusal, AFlushThatTheOnlySpareRefusesToACheckpointIsTold) {
+  VolumeFixture f;
+  ASSERT_EQ(f.open(), Status::ok);
+  f.disks[0].bad_write.insert(800);
+  ASSERT_EQ(f.write(800, 8, 0x22).status, Status::ok);
+  ASSERT_EQ(f.write(800, 8, 0x23).status, Status::ok);  // lies in the cache of the spare
+  const u64 told = f.volume->flush_refusals();
+  f.disks[1].refuses_flush = true;
+  EXPECT_EQ(f.run_command(CommandKind::checkpoint, {}).status, Status::io_error);
+  f.disks[1].refuses_flush = false;
+  EXPECT_EQ(f.volume->flush_refusals(), told + 1);
+}
+
 TEST(VolumeRefusal, ASuccessBesideAnUnknownFlushDoesNotLetTheNextOneSkipTheSpare) {
   VolumeFixture f;
   ASSERT_EQ(f.open(), Status::ok);

@@ -20,7 +20,7 @@ ErrorClass VolumeState::observe(const DeviceIo& io) {
     }
   } else if (io.op == IoOp::flush && !DMR_BUG(flush_error_swallowed)) {
     // It may have lost writes of users that were acknowledged: their next FLUSH must not succeed.
-    flush_refusals.fetch_add(1, std::memory_order_acq_rel);
+    flush.refuse(io.member);
   }
   return error;
 }

@@ -11,8 +11,8 @@
 #include "core/index/index.h"
 #include "core/log/store.h"
 #include "core/space/spare_allocator.h"
+#include "core/task/flush_state.h"
 #include "core/volume/config.h"
-#include "core/volume/flush_state.h"
 #include "core/volume/range_lock.h"
 #include "core/volume/work_item.h"
 
@@ -32,7 +32,8 @@ struct SlowCounters {
 };
 
 struct VolumeState {
-  VolumeState(Host& h, const VolumeConfig& c) : host(h), config(c), store(h, executor) {}
+  VolumeState(Host& h, const VolumeConfig& c)
+      : host(h), config(c), store(h, executor), flush(store.flushes()) {}
 
   Host& host;
   VolumeConfig config;  // the limits in it may change while the volume runs
@@ -50,13 +51,10 @@ struct VolumeState {
   FixedPool<WorkItem> work_items;
   FixedPool<IoBuffer> buffers;
   Breaker breakers[kMaxMembers];
-  FlushState flush[kMaxMembers];
+  FlushBook& flush;  // the store's: it sends flushes, too
   // What the hot path must know of each member. Read by any thread.
   std::atomic<u8> member_state[kMaxMembers] = {};
   std::atomic<bool> writable{false};
-  // Flushes that a member refused, the engine's own included. What was acknowledged before may be
-  // lost, so every client has to hear of each refusal once.
-  std::atomic<u64> flush_refusals{0};
   bool failed_read_only = false;
   bool opened_read_only = false;
   bool spare_low_told = false;
@@ -65,7 +63,7 @@ struct VolumeState {
   Signal hold_released;
   Signal pages_arrived;
 
-  [[nodiscard]] u64 refusals() const { return flush_refusals.load(std::memory_order_acquire); }
+  [[nodiscard]] u64 refusals() const { return flush.refusals(); }
   [[nodiscard]] format::MemberState state_of(Member m) const {
     return static_cast<format::MemberState>(member_state[m].load(std::memory_order_acquire));
   }
@@ -108,6 +106,29 @@ inline void prepare(DeviceIo& io, IoOp op, const IoPlace& place, std::byte* buff
 
 [[nodiscard]] inline IoAwait run_io(VolumeState& state, DeviceIo& io) {
   return IoAwait{state.host, state.executor, io};
+}
+
+// A flush of the engine's own, counted like a user's: whoever flushes the same member beside it
+// waits for its outcome. Gives the class of its error.
+struct OwnFlushAwait {
+  VolumeState& state;
+  IoAwait inner;
+  u32 lane = 0;
+
+  [[nodiscard]] bool await_ready() const noexcept { return false; }
+  void await_suspend(std::coroutine_handle<> handle) noexcept {
+    lane = state.flush.begin_own(inner.io.member);
+    inner.await_suspend(handle);
+  }
+  [[nodiscard]] ErrorClass await_resume() const noexcept {
+    const ErrorClass error = state.observe(inner.io);
+    state.flush.end_own(state.executor, inner.io.member, lane);
+    return error;
+  }
+};
+[[nodiscard]] inline OwnFlushAwait run_flush(VolumeState& state, DeviceIo& io, Member member) {
+  prepare(io, IoOp::flush, {member, Sector(0), 0}, nullptr);
+  return OwnFlushAwait{state, IoAwait{state.host, state.executor, io}};
 }
 
 // After an own flush that went well, before anything is built on it.

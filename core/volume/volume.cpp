@@ -245,7 +245,7 @@ bool Volume::flush_member_ok(const FlushTicket& ticket, Member member) {
 
 void Volume::note_flush_refused(const FlushTicket& ticket, Member member) {
   FlushState& flush = state_.flush[member];
-  state_.flush_refusals.fetch_add(1, std::memory_order_acq_rel);
+  state_.flush.refuse(member);
   // What the ticket covers will be told as lost; no later flush has to reach for it.
   flush.covered(ticket.token[member]);
   flush.end((ticket.lanes >> member) & 1U);

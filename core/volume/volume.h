@@ -120,9 +120,7 @@ class Volume {
   [[nodiscard]] bool flush_member_ok(const FlushTicket& ticket, Member member);
   void note_flush_refused(const FlushTicket& ticket, Member member);
   [[nodiscard]] bool flush_awaited(Member member) const { return state_.flush[member].awaited(); }
-  [[nodiscard]] u64 flush_refusals() const {
-    return state_.flush_refusals.load(std::memory_order_acquire);
-  }
+  [[nodiscard]] u64 flush_refusals() const { return state_.refusals(); }
   void spare_written(Member member) {
     state_.flush[member].written.fetch_add(1, std::memory_order_release);
   }

@@ -23,7 +23,7 @@ struct CommitEntry {
   const format::Record* records = nullptr;
   u32 count = 0;
   u32 flush_members = 0;  // bit m: data was written to spare m for these records
-  u64 refusals = 0;       // VolumeState::flush_refusals before the first of that data
+  u64 refusals = 0;       // VolumeState::refusals() before the first of that data
   Status status = Status::ok;
   bool finished = false;
   Ready node;

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // Flushes of one member: what they have covered, and which of them still have an unknown outcome.
-//
-// A device that refuses a flush may drop its cache, and the next flush of it then succeeds. So a
-// flush that went well says only then that the data is durable when no flush that overlapped it was
-// refused, and a refusal is known only when its completion has been booked. Users' flushes are
-// therefore counted at begin and end, and whoever builds on a success waits for those that were
-// under way. They are counted in two lanes, so that new ones cannot keep a waiter for ever: it
+// A device that refuses a flush may drop its cache, and the next flush of it then succeeds: a
+// success proves something only when no flush that overlapped it was refused. So all flushes,
+// users' and the engine's own, are counted at begin and end, and whoever builds on a success waits
+// for those that were under way. Two lanes keep new ones from making a waiter wait for ever: it
 // waits until the lane that is not in use has run empty, turns, and waits for the other one.
 #pragma once
 
 #include <atomic>
 
+#include "core/base/bugs.h"
+#include "core/base/types.h"
 #include "core/task/executor.h"
 
 namespace dmr {
@@ -29,7 +29,7 @@ struct alignas(64) FlushState {
     }
   }
 
-  // Before a user's flush is sent to the device; the lane goes to end().
+  // Before a flush is sent to the device; the lane goes to end().
   [[nodiscard]] u32 begin() {
     const u32 lane = lane_.load(std::memory_order_relaxed);
     begun_[lane].fetch_add(1, std::memory_order_seq_cst);
@@ -40,6 +40,9 @@ struct alignas(64) FlushState {
   // The outcome of every flush that began before this call is known.
   [[nodiscard]] bool quiet() const { return idle(0) && idle(1); }
   [[nodiscard]] bool awaited() const { return awaited_.load(std::memory_order_seq_cst); }
+  // A change of it between a write and the end of the flush that is to cover the write: it may be
+  // lost, whatever that flush said.
+  [[nodiscard]] u64 refused() const { return refused_.load(std::memory_order_acquire); }
 
   // ---- Executor only ----
 
@@ -55,6 +58,9 @@ struct alignas(64) FlushState {
     return begun_[lane].load(std::memory_order_seq_cst) == ended;
   }
 
+  friend struct FlushBook;
+
+  std::atomic<u64> refused_{0};  // how often the member has refused one
   std::atomic<u64> begun_[2] = {};
   std::atomic<u64> ended_[2] = {};
   std::atomic<u32> lane_{0};
@@ -92,7 +98,39 @@ inline void FlushState::poll(Executor& executor) {
   }
 }
 
-// co_await: afterwards the outcome of every user's flush that was under way is known.
+// Those of all members of a set.
+struct FlushBook {
+  FlushState& operator[](Member m) { return member_[m]; }
+  const FlushState& operator[](Member m) const { return member_[m]; }
+
+  // ---- Any thread ----
+
+  // Flushes that any member refused. What was acknowledged before may be lost, so every client has
+  // to hear of each refusal once.
+  [[nodiscard]] u64 refusals() const { return refusals_.load(std::memory_order_acquire); }
+  void refuse(Member m) {
+    member_[m].refused_.fetch_add(1, std::memory_order_acq_rel);
+    refusals_.fetch_add(1, std::memory_order_acq_rel);
+  }
+
+  // ---- Executor only: flushes of the engine's own ----
+
+  [[nodiscard]] u32 begin_own(Member m) {
+    return DMR_BUG(own_flush_uncounted) ? 0 : member_[m].begin();
+  }
+  // When refuse() has been called if need be.
+  void end_own(Executor& executor, Member m, u32 lane) {
+    if (DMR_BUG(own_flush_uncounted)) return;
+    member_[m].end(lane);
+    if (member_[m].awaited()) member_[m].poll(executor);
+  }
+
+ private:
+  FlushState member_[kMaxMembers];
+  std::atomic<u64> refusals_{0};
+};
+
+// co_await: afterwards the outcome of every flush that was under way is known.
 struct FlushOutcomesAwait {
   FlushState& flush;
   Executor& executor;

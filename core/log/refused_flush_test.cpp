@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// A user's flush that a spare refuses while a checkpoint is under way, and that takes the
+// checkpoint's body along: the checkpoint's own flush then goes well and says nothing.
+#include <gtest/gtest.h>
+
+#include "core/testing/store_bench.h"
+
+namespace dmr {
+namespace {
+
+using format::MemberState;
+using testing::MemoryDisks;
+using testing::Model;
+using testing::StoreBench;
+
+// At the next flush of spare 1, before it gets there.
+auto refused_flush_before_ours(StoreBench& bench) {
+  return [&bench, is_over = false](const DeviceIo& io) mutable {
+    if (io.op == IoOp::flush && io.member == 1 && !is_over) {
+      is_over = true;
+      FlushBook& flushes = bench.store->flushes();
+      const u32 lane = flushes[1].begin();
+      bench.disks.drop_cache(1);
+      flushes.refuse(1);
+      flushes[1].end(lane);
+    }
+    return MemoryDisks::Fate{};
+  };
+}
+
+// The next checkpoint goes over the other one: were this one taken for good, a power cut in there
+// would leave none.
+TEST(RefusedFlush, CheckpointWhoseBodyMayBeGoneDoesNotCount) {
+  StoreBench bench;
+  ASSERT_EQ(bench.make(), Status::ok);
+  ASSERT_TRUE(bench.commit(1, 1, 20));
+  bench.disks.fault = refused_flush_before_ours(bench);
+  EXPECT_EQ(bench.checkpoint(), Status::io_error);
+  const Model::Map expected = bench.model.map;
+  // The power goes as soon as the next one has said that it is being written.
+  std::vector<MemoryDisks::Image> then;
+  bench.disks.fault = [&](const DeviceIo& io) {
+    if (io.op == IoOp::write && !io.fua && then.empty()) then = bench.disks.durable();
+    return MemoryDisks::Fate{};
+  };
+  ASSERT_EQ(bench.checkpoint(), Status::ok);
+  ASSERT_FALSE(then.empty());
+  bench.disks.fault = nullptr;
+  bench.disks.restore(then);
+  bench.restart();
+  ASSERT_EQ(bench.load(), Status::ok);
+  EXPECT_TRUE(bench.findings.all.empty());
+  EXPECT_EQ(bench.model.map, expected);
+}
+
+TEST(RefusedFlush, OfTwoSparesTheOneWhoseBodyMayBeGoneIsRetired) {
+  StoreBench bench(2);
+  ASSERT_EQ(bench.make(), Status::ok);
+  ASSERT_TRUE(bench.commit(1, 1, 20));
+  bench.disks.fault = refused_flush_before_ours(bench);
+  EXPECT_EQ(bench.checkpoint(), Status::ok);
+  EXPECT_EQ(bench.store->state(1), MemberState::failed);
+  EXPECT_EQ(bench.store->state(2), MemberState::live);
+}
+
+}  // namespace
+}  // namespace dmr

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Every flush in turn is refused, with users' flushes beside the engine's own, and what lay in the
+// cache is gone.
+#include <deque>
+
+#include <fmt/format.h>
+
+#include "sim/enumerate_internal.h"
+
+namespace dmr::sim {
+
+namespace {
+
+constexpr u32 kTimings = 24;
+constexpr u32 kRounds = 12;
+constexpr u32 kFlushes = 4;  // of users, in each round
+constexpr u64 kSpread_ns = 400'000;
+
+void start(Machine& machine, std::deque<UserRequest>& requests, const Ticket& ticket) {
+  UserRequest& request = requests.emplace_back();
+  request.ticket = ticket;
+  machine.queue.start(request);
+}
+
+// Writes that lie in the caches of main and of the spare; then a move or a checkpoint, and flushes
+// at any time during it.
+void play_round(Life& life, std::deque<UserRequest>& requests, u32 round) {
+  constexpr CommandKind kKinds[] = {CommandKind::mark, CommandKind::checkpoint, CommandKind::forget,
+                                    CommandKind::checkpoint};
+  Machine& m = life.machine;
+  for (const u64 sector : {u64{400} + round, u64{8} + round % 8}) {
+    Ticket write;
+    write.op = IoOp::write;
+    write.sector = Sector(sector);
+    write.sectors = 1;
+    start(m, requests, write);
+  }
+  if (!m.drain()) return;
+  Ticket flush;
+  flush.op = IoOp::flush;
+  for (u32 i = 0; i < kFlushes; ++i) {
+    m.world.after(m.world.random().below(kSpread_ns), Lane::rest,
+                  [&m, &requests, flush] { start(m, requests, flush); });
+  }
+  const SectorRange moved{Sector(240 + u64{16} * (round / 4)), 8};
+  const CommandKind kind = kKinds[round % 4];
+  const bool whole = kind == CommandKind::checkpoint;
+  (void)m.run_command(kind, {&moved, whole ? 0U : 1U});
+  const u64 end_ns = m.world.now_ns() + kSpread_ns;
+  (void)m.run_until([&m, end_ns] { return m.world.idle() || m.world.now_ns() > end_ns; }, "time");
+  (void)m.drain();
+}
+
+void play(Life& life, std::deque<UserRequest>& requests) {
+  if (!life.redirect(0, 4)) return;
+  for (u32 round = 0; round < kRounds && !life.machine.oracle.broken(); ++round) {
+    play_round(life, requests, round);
+  }
+}
+
+// Nothing was under way, so not even a torn block is to be found.
+void lose_power_and_check(Life& life) {
+  Machine& m = life.machine;
+  if (m.oracle.broken()) return;
+  const Chooser nothing = [](Sector, u32) { return u32{0}; };
+  m.power_cut(&nothing);
+  life.open_and_check("only a flush was refused");
+  if (m.findings().empty()) return;
+  m.oracle.fail(Rule::damage_is_noticed, fmt::format("finding {} at {} after a refused flush",
+                                                     static_cast<u32>(m.findings().front().kind),
+                                                     m.findings().front().address.value));
+}
+
+}  // namespace
+
+Enumeration enumerate_refused_flushes(u64 seed, u32 spares) {
+  Enumeration all;
+  for (u32 timing = 0; timing < kTimings && all.ok(); ++timing) {
+    u64 flushes = 1;  // the first case shows how many there are
+    for (u64 at = 0; at <= flushes && all.ok(); ++at) {
+      std::deque<UserRequest> requests;
+      Life life(seed + timing, spares);
+      SimHost& host = life.machine.host;
+      const u64 before = host.flushes();
+      host.troubles.flush_refused_at = at == 0 ? 0 : before + at;
+      for (auto& disk : life.machine.disks) disk->ailment.cache_kept = false;
+      play(life, requests);
+      if (at == 0) flushes = host.flushes() - before;
+      lose_power_and_check(life);
+      take(all, life, fmt::format("timing {}, flush {} of {} is refused", timing, at, flushes));
+    }
+    all.points += flushes;
+  }
+  return all;
+}
+
+}  // namespace dmr::sim
