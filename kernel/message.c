@@ -107,7 +107,9 @@ static int dmr_events_message(struct dmr_target* t, u64 after, char* result, uns
   u64 newest = READ_ONCE(t->events_total);
   u64 number = newest > DMR_EVENTS ? newest - DMR_EVENTS : 0;
 
-  for (number = max(after, number) + 1; number <= newest; number++) {
+  number = max(after, number);
+  while (number < newest) {
+    number++;
     spin_lock_irq(&t->event_lock);
     logged = t->events[number % DMR_EVENTS];
     spin_unlock_irq(&t->event_lock);

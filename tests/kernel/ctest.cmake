@@ -4,7 +4,7 @@
 foreach(boot 1 2 3 4)
   set(results "${top}/build/kernel-vm/results-${boot}")
   add_test(kernel_boot_${boot} "${top}/tests/kernel/run" --results "${results}" boot-${boot})
-  set_tests_properties(kernel_boot_${boot} PROPERTIES LABELS kernel TIMEOUT 600)
+  set_tests_properties(kernel_boot_${boot} PROPERTIES LABELS kernel TIMEOUT 1200)
   file(GLOB files "${top}/tests/kernel/guest/scenarios/${boot}*.sh")
   foreach(file ${files})
     file(STRINGS "${file}" lines REGEX "^scenario_[a-z0-9_]+\\(\\)")

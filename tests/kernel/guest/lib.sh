@@ -3,6 +3,7 @@
 # Sectors are 512 bytes; sizes of disks are in MiB.
 
 set -euo pipefail
+. /guest/settings
 NULL_CACHE=${NULL_CACHE-}
 
 fail() {

@@ -61,6 +61,9 @@ scenario_status_table_and_garbage() {
     refuses dmsetup message vol 0 $words
   done
   dmsetup message vol 0 checkpoint | grep -q ok || fail checkpoint
+  expect "events after the last number" \
+    "$(dmsetup message vol 0 events 18446744073709551615)" "newest 0"
+  expect "map behind the end" "$(dmsetup message vol 0 map 18446744073709551615)" end
   dmsetup message vol 0 stats | grep -q '^remapped_blocks 0$' || fail stats
   limits=" read_attempts write_attempts spare_attempts probes recover_deadline_ms "
   limits+="device_timeout_ms breaker_rest_ms "

@@ -60,13 +60,12 @@ scenario_power_cut_at_a_flush_loses_nothing_that_was_synced() {
 
   slices c "$copy"
   next=0 entries=1 cuts=0 looked=0
-  every=$(cat /guest/every_cut)
   while [ "$next" -lt "$entries" ]; do
     log_replay "$log" "$copy" "$next" >/tmp/cut
     read -r next entries mark </tmp/cut
     [ "$mark" != - ] || continue  # before the volume was there
     cuts=$((cuts + 1))
-    [ "$every" = 1 ] || [ $((cuts * 7 % 11)) -lt 5 ] || [ "$next" -ge "$entries" ] || continue
+    [ "$EVERY_CUT" = 1 ] || [ $((cuts * 7 % 11)) -lt 5 ] || [ "$next" -ge "$entries" ] || continue
     looked=$((looked + 1))
     dm-remap check /dev/mapper/cmain /dev/mapper/cspare >/tmp/check.log ||
       fail "cut after entry $next (round $mark): $(cat /tmp/check.log)"

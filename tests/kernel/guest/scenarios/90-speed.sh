@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Run only when named (make bench-kernel). Each figure is the speed of the volume in parts of that
 # of a dm-linear device on the same disk, in the same boot, in alternating rounds: emulation makes
-# absolute figures worthless.
+# absolute figures worthless. With $DMR_VM_COUNT time is the number of instructions that ran.
 set -euo pipefail
 
-ROUNDS=${ROUNDS:-32}
-ROUND_MS=${ROUND_MS:-400}
+ROUNDS=32
 
 # The median of the rounds' ratios, and the interval in which 95 % of the medians lie that 1,000
 # drawings with replacement give. Input: `<a> <b>` a line. Short only when the interval lies below.
