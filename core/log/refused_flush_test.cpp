@@ -9,8 +9,8 @@ namespace dmr {
 namespace {
 
 using format::MemberState;
+using testing::MapModel;
 using testing::MemoryDisks;
-using testing::Model;
 using testing::StoreBench;
 
 // At the next flush of spare 1, before it gets there.
@@ -36,7 +36,7 @@ TEST(RefusedFlush, CheckpointWhoseBodyMayBeGoneDoesNotCount) {
   ASSERT_TRUE(bench.commit(1, 1, 20));
   bench.disks.fault = refused_flush_before_ours(bench);
   EXPECT_EQ(bench.checkpoint(), Status::io_error);
-  const Model::Map expected = bench.model.map;
+  const MapModel::Map expected = bench.model.map;
   // The power goes as soon as the next one has said that it is being written.
   std::vector<MemoryDisks::Image> then;
   bench.disks.fault = [&](const DeviceIo& io) {
