@@ -4,6 +4,7 @@
 
 #include <linux/falloc.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 
 #include <cerrno>
@@ -182,6 +183,28 @@ TEST_F(FuseExportTest, FsyncFlushesTheVolume) {
   EXPECT_EQ(volume_.flushes, 1U);
   EXPECT_EQ(fdatasync(file.get()), 0);
   EXPECT_EQ(volume_.flushes, 2U);
+}
+
+// The kernel sends no FSYNC after such a write, however it was asked for.
+TEST_F(FuseExportTest, SynchronousWritesAreFua) {
+  start();
+  Bytes data = pattern(4096, 1);
+  for (const int flag : {O_DSYNC, O_SYNC}) {
+    const unsigned before = volume_.fua_writes;
+    const FileDescriptor file = open_file(O_RDWR | flag);
+    ASSERT_EQ(pwrite(file.get(), data.data(), data.size(), 0), std::ssize(data));
+    EXPECT_EQ(volume_.fua_writes, before + 1) << flag;
+  }
+  const FileDescriptor file = open_file();
+  const iovec part{.iov_base = data.data(), .iov_len = data.size()};
+  for (const int flag : {RWF_DSYNC, RWF_SYNC}) {
+    const unsigned before = volume_.fua_writes;
+    ASSERT_EQ(pwritev2(file.get(), &part, 1, 0, flag), std::ssize(data)) << std::strerror(errno);
+    EXPECT_EQ(volume_.fua_writes, before + 1) << flag;
+  }
+  const unsigned before = volume_.fua_writes;
+  ASSERT_EQ(pwrite(file.get(), data.data(), data.size(), 0), std::ssize(data));
+  EXPECT_EQ(volume_.fua_writes, before);
 }
 
 TEST_F(FuseExportTest, HolesAndZeroRangesReadAsZeros) {

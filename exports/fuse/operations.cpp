@@ -147,7 +147,7 @@ void read_file(fuse_req_t request, fuse_ino_t, size_t bytes, off_t offset, fuse_
 }
 
 void write_file(fuse_req_t request, fuse_ino_t, const char* data, size_t bytes, off_t offset,
-                fuse_file_info*) {
+                fuse_file_info* info) {
   const auto begin = static_cast<u64>(offset);
   int error = check_range(filesystem(request), begin, bytes);
   if (bytes > kMaxTransferBytes) error = EINVAL;
@@ -157,7 +157,10 @@ void write_file(fuse_req_t request, fuse_ino_t, const char* data, size_t bytes, 
   } else if (bytes == 0) {
     fuse_reply_write(request, 0);
   } else {
-    Worker::current().start_write(request, begin, data, static_cast<u32>(bytes));
+    // O_SYNC contains O_DSYNC. The kernel sets it for the file's flags and for RWF_DSYNC, and sends
+    // no FSYNC after a write that goes past its cache: this is all we hear of it.
+    const bool fua = (info->flags & O_DSYNC) != 0;
+    Worker::current().start_write(request, begin, data, static_cast<u32>(bytes), fua);
   }
 }
 

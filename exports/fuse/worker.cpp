@@ -136,12 +136,12 @@ bool Worker::read_request() {
   return true;
 }
 
-void Worker::start(fuse_req_t request, IoOp op, u64 offset, u64 bytes, std::byte* data) {
+void Worker::start(fuse_req_t request, IoOp op, u64 offset, u64 bytes, std::byte* data, bool fua) {
   DMR_ASSERT(reading_ != nullptr && batched_ < batch_.size());
   Slot& slot = *std::exchange(reading_, nullptr);
   slot.fuse = request;
   slot.request.op = op;
-  slot.request.fua = false;
+  slot.request.fua = fua;
   slot.request.sector = Sector(offset >> kSectorShift);
   slot.request.sectors = static_cast<u32>(bytes >> kSectorShift);
   slot.request.data = data;
@@ -153,19 +153,19 @@ void Worker::start(fuse_req_t request, IoOp op, u64 offset, u64 bytes, std::byte
 
 void Worker::start_read(fuse_req_t request, u64 offset, u32 bytes) {
   DMR_ASSERT(bytes <= kMaxTransferBytes);
-  start(request, IoOp::read, offset, bytes, reading_->memory + kPageBytes);
+  start(request, IoOp::read, offset, bytes, reading_->memory + kPageBytes, false);
 }
 
-void Worker::start_write(fuse_req_t request, u64 offset, const char* data, u32 bytes) {
+void Worker::start_write(fuse_req_t request, u64 offset, const char* data, u32 bytes, bool fua) {
   DMR_ASSERT(bytes <= kMaxTransferBytes);
   // Where a kernel's headers were of another size the data has to be brought into place.
   std::byte* const aligned = reading_->memory + kPageBytes;
   if (reinterpret_cast<const std::byte*>(data) != aligned) std::memmove(aligned, data, bytes);
-  start(request, IoOp::write, offset, bytes, aligned);
+  start(request, IoOp::write, offset, bytes, aligned, fua);
 }
 
 void Worker::start_command(fuse_req_t request, IoOp op, u64 offset, u64 bytes) {
-  start(request, op, offset, bytes, nullptr);
+  start(request, op, offset, bytes, nullptr, false);
 }
 
 void Worker::done(runtime::QueueRequest& request) {
