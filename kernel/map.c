@@ -99,6 +99,12 @@ static void dmr_hold(struct dmr_target* t, struct dmr_bio* b, struct bio* bio, u
   dmr_post(t, &b->node, &t->bios);
 }
 
+// What users may do something about: no spare block is left. All else is an I/O error to them.
+static blk_status_t dmr_blk_status_of(u8 error) {
+  if (likely(!error)) return BLK_STS_OK;
+  return error == ENOSPC ? BLK_STS_NOSPC : BLK_STS_IOERR;
+}
+
 // The engine is done: the bio ends, and comes by dmr_end_io() once more.
 void dmr_host_request_done(struct dmr_request* request) {
   struct dmr_bio* b = container_of(request, struct dmr_bio, request);
@@ -106,7 +112,7 @@ void dmr_host_request_done(struct dmr_request* request) {
   struct dmr_target* t = b->target;
 
   b->state = DMR_BIO_IDLE;
-  bio->bi_status = request->status ? BLK_STS_IOERR : BLK_STS_OK;
+  bio->bi_status = dmr_blk_status_of(request->status);
   if (unlikely(request->status)) this_cpu_inc(t->cpu->failed);
   // It waited for the outcome of another flush, and that one was refused.
   if (request->op == DMR_FLUSH && READ_ONCE(t->flush_latched)) bio->bi_status = BLK_STS_IOERR;

@@ -10,10 +10,11 @@ scenario_spare_exhausted_fails_new_bad_blocks_only() {
   bad_blocks m 8192 10239
   pattern a 64 >/tmp/a.img
   at=8192
-  while put /dev/mapper/vol $at /tmp/a.img 4k 2>/dev/null; do
+  while put /dev/mapper/vol $at /tmp/a.img 4k 2>/tmp/put.log; do
     at=$((at + 64))
     [ $at -lt 10240 ] || fail "the spare has no end"
   done
+  grep -q 'No space left' /tmp/put.log || fail "not ENOSPC: $(cat /tmp/put.log)"
   free=$(figure vol spare_free)
   [ "$free" -lt 8 ] || fail "$free of $total spare blocks are left"
   same_at /dev/mapper/vol 8192 /tmp/a.img
