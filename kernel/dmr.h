@@ -74,6 +74,7 @@ struct dmr_target {
   struct block_device* place[DMR_MAX_MEMBERS];  // by member number; null: missing
   bool running;
   bool flush_latched;  // a member refused a flush: no write before the next resume
+  u64 flush_refusals;  // the engine's count at the last resume
 
   struct dm_target* ti;
   struct dm_dev* dev[DMR_MAX_MEMBERS];  // as in the table: main, then spares; null for "-"

@@ -233,6 +233,9 @@ uint8_t dmr_volume_flushed(void* volume, uint8_t member, const struct dmr_flush_
 void dmr_volume_flush_refused(void* volume, uint8_t member, const struct dmr_flush_ticket* ticket);
 // After either: whether the executor has to call dmr_volume_check_drains().
 uint8_t dmr_volume_flush_awaited(const void* volume, uint8_t member);
+// Flushes that any member refused, the engine's own included. To be compared when a user's flush
+// has completed, also where no member had to be flushed.
+uint64_t dmr_volume_flush_refusals(const void* volume);
 void dmr_volume_spare_written(void* volume, uint8_t member);
 
 // ---- glue: executor only ----

@@ -107,6 +107,12 @@ static void dmr_close_volume(struct dmr_target* t) {
   dmr_call(t, dmr_destroy_volume, NULL);
 }
 
+// Before any request is mapped.
+static void dmr_forget_refusals(struct dmr_target* t) {
+  t->flush_refusals = dmr_volume_flush_refusals(t->volume);
+  WRITE_ONCE(t->flush_latched, false);
+}
+
 int dmr_preresume(struct dm_target* ti) {
   struct dmr_target* t = ti->private;
   const char* name = dm_device_name(dm_table_get_md(ti->table));
@@ -119,7 +125,7 @@ int dmr_preresume(struct dm_target* ti) {
   mutex_lock(&t->lock);
   r = 0;
   if (t->running) {  // an earlier resume failed at another target of the table
-    WRITE_ONCE(t->flush_latched, false);
+    dmr_forget_refusals(t);
     goto unlock;
   }
   r = dmr_arrange(t, open, &why);
@@ -142,7 +148,7 @@ int dmr_preresume(struct dm_target* ti) {
     goto unlock;
   }
   t->volume_sectors = open->volume_sectors;
-  WRITE_ONCE(t->flush_latched, false);
+  dmr_forget_refusals(t);
   WRITE_ONCE(t->running, true);
 unlock:
   mutex_unlock(&t->lock);

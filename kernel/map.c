@@ -64,6 +64,15 @@ static void dmr_leave(struct dmr_target* t, unsigned int slot) {
   rcu_read_unlock();
 }
 
+// Whether a flush was refused since the last resume, the engine's own ones included: what such a
+// one has lost belongs to users, too, and is flushed by nobody any more.
+static bool dmr_flush_latched(struct dmr_target* t) {
+  if (unlikely(READ_ONCE(t->flush_latched))) return true;
+  if (likely(dmr_volume_flush_refusals(t->volume) == t->flush_refusals)) return false;
+  WRITE_ONCE(t->flush_latched, true);
+  return true;
+}
+
 static void dmr_count(struct dmr_target* t, struct dmr_bio* b, struct bio* bio, u8 op) {
   struct dmr_cpu* cpu = get_cpu_ptr(t->cpu);
 
@@ -115,7 +124,7 @@ void dmr_host_request_done(struct dmr_request* request) {
   bio->bi_status = dmr_blk_status_of(request->status);
   if (unlikely(request->status)) this_cpu_inc(t->cpu->failed);
   // It waited for the outcome of another flush, and that one was refused.
-  if (request->op == DMR_FLUSH && READ_ONCE(t->flush_latched)) bio->bi_status = BLK_STS_IOERR;
+  if (request->op == DMR_FLUSH && dmr_flush_latched(t)) bio->bi_status = BLK_STS_IOERR;
   bio_clear_flag(bio, BIO_QOS_THROTTLED);
   bio_clear_flag(bio, BIO_QOS_MERGED);
   bio_endio(bio);
@@ -128,6 +137,9 @@ static int dmr_map_flush(struct dmr_target* t, struct dmr_bio* b, struct bio* bi
 
   if (unlikely(READ_ONCE(t->flush_latched))) return DM_MAPIO_KILL;
   if (!t->place[member] || !dmr_volume_flush_begin(t->volume, member, &b->flush)) {
+    // Looked at after the engine has said that nothing is to be flushed: a refusal is counted
+    // before it lets that be said.
+    if (unlikely(dmr_flush_latched(t))) return DM_MAPIO_KILL;
     bio_endio(bio);
     return DM_MAPIO_SUBMITTED;
   }
@@ -233,7 +245,7 @@ static int dmr_flush_ended(struct dmr_target* t, struct dmr_bio* b, blk_status_t
   if (!*error) {
     alone = dmr_volume_flushed(t->volume, b->member, &b->flush);
     // Refused before, or at the same time, for somebody else: this one's data may be gone, too.
-    if (alone && READ_ONCE(t->flush_latched)) *error = BLK_STS_IOERR;
+    if (alone && dmr_flush_latched(t)) *error = BLK_STS_IOERR;
   } else {
     WRITE_ONCE(t->flush_latched, true);
     WRITE_ONCE(t->flush_status[b->member], dmr_io_status_of(*error));

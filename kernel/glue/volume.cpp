@@ -156,6 +156,10 @@ std::uint8_t dmr_volume_flush_awaited(const void* volume, std::uint8_t member) {
   return volume_of(volume).flush_awaited(member);
 }
 
+std::uint64_t dmr_volume_flush_refusals(const void* volume) {
+  return volume_of(volume).flush_refusals();
+}
+
 void dmr_volume_spare_written(void* volume, std::uint8_t member) {
   volume_of(volume).spare_written(member);
 }
