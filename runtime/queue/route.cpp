@@ -99,15 +99,17 @@ void VolumeQueue::start_device(Piece& piece, const Route& route, u32 slot) {
   devices_->start(op);
 }
 
-// FLUSH goes to each member of its ticket. False when the pieces have run out.
+// FLUSH goes to each member of its ticket. The engine waits for every flush that has begun before
+// it builds on one of its own, and the pieces may be with the engine: so a flush begins only when
+// it can be sent at once. False when the pieces have run out.
 bool VolumeQueue::start_flush(QueueRequest& request) {
+  if (free_count_ < kMaxMembers) return false;
   State& state = state_of(request);
+  DMR_ASSERT(state.ticket.members == 0 && state.pieces == 0);
+  state.ticket = volume_.flush_begin();
   for (Member m = 0; m < kMaxMembers; ++m) {
-    if ((state.left >> m & 1U) == 0) continue;
-    if (free_count_ == 0) return false;
-    Piece* piece = take_piece(request, Sector{}, 0);
-    state.left &= ~(1U << m);
-    DeviceOp& op = piece->op;
+    if ((state.ticket.members >> m & 1U) == 0) continue;
+    DeviceOp& op = take_piece(request, Sector{}, 0)->op;
     op.member = m;
     op.op = IoOp::flush;
     op.fua = false;

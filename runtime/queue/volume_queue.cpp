@@ -116,8 +116,6 @@ void VolumeQueue::admit(QueueRequest& request) {
 bool VolumeQueue::begin(QueueRequest& request) {
   State& state = *::new (static_cast<void*>(request.internal)) State{};
   if (request.op == IoOp::flush) {
-    state.ticket = volume_.flush_begin();
-    state.left = state.ticket.members;
     if (stalled_.empty() && start_flush(request)) {
       finish_if_done(request);  // a ticket may be empty
     } else {

@@ -76,12 +76,13 @@ class VolumeQueue final : public Queue {
   // Lies in QueueRequest::internal.
   struct State {
     Sector next;         // not yet routed from here
-    u32 left = 0;        // sectors, or member bits of a flush
+    u32 left = 0;        // sectors
     u32 pieces = 0;      // under way
     Sector bad;          // the lowest one that failed
-    FlushTicket ticket;  // of a flush
+    FlushTicket ticket;  // of a flush that has begun
   };
   static_assert(sizeof(State) <= sizeof(QueueRequest::internal));
+  static_assert(kMaxPieces >= kMaxMembers);  // a flush needs its pieces all at once
 
   explicit VolumeQueue(QueueOwner& owner)
       : owner_(owner), volume_(owner.engine()), refusals_told_(volume_.flush_refusals()) {}
@@ -136,7 +137,7 @@ class VolumeQueue final : public Queue {
   unsigned free_count_ = 0;
 
   Fifo<QueueRequest> backlog_;   // not yet begun
-  Fifo<QueueRequest> stalled_;   // begun, wait for pieces
+  Fifo<QueueRequest> stalled_;   // wait for pieces
   Fifo<QueueRequest> finished_;  // wait for `done`
   unsigned in_flight_ = 0;
   bool in_section_ = false;

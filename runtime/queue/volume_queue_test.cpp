@@ -132,6 +132,23 @@ TEST_F(VolumeQueueTest, MoreRequestsThanPiecesAllGetTheirTurn) {
   EXPECT_EQ(load.queue().in_flight(), 0U);
 }
 
+// The commits of the refused writes wait for every flush that has begun; one that waits for their
+// pieces must not be among these.
+TEST_F(VolumeQueueTest, AFlushBehindRefusedWritesWithAllPiecesDoesNotHoldUpTheirCommits) {
+  constexpr std::size_t kWrites = VolumeQueue::kMaxPieces + 44;
+  make(TempFolder::Where::memory, R"({"ranges": [{"sector": 0, "count": 2400, "on": "write"}]})");
+  Load load(*volume, kWrites + 1, 8);
+  for (std::size_t i = 0; i < kWrites; ++i) {
+    load[i].sector = Sector(i * 8);
+    load[i].op = IoOp::write;
+  }
+  load[kWrites].op = IoOp::flush;
+  load[kWrites].sectors = 0;
+  load.run();
+  EXPECT_EQ(load.failed(), 0U);
+  EXPECT_EQ(load.queue().in_flight(), 0U);
+}
+
 TEST_F(VolumeQueueTest, ARequestInMorePiecesThanThereAreSlotsIsJoined) {
   make();
   // Every other block on the spare: 8 MiB in 2048 pieces.
