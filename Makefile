@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # The commands that the README names. Each does everything itself, from a bare Debian 12 on.
-# For daily work use the CMake presets: release, debug, clang, asan, tsan,
-# fuzz, coverage.
+# For daily work use the CMake presets: debug and clang compile file by file; release, asan and tsan
+# join files, which is faster from nothing; and there are
+# fuzz and coverage.
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := build
