@@ -36,8 +36,12 @@ IoStatus io_status_of(int error) {
     case ENOMEM:
     case ENOBUFS:
       return IoStatus::resource;
+    case EIO:
+    case EREMOTEIO:
+    case EILSEQ:
+      return IoStatus::unspecified;
     default:
-      return IoStatus::unspecified;  // EIO, EREMOTEIO, EILSEQ, and what is new to us
+      return IoStatus::offline;  // EINVAL, EFAULT, EBADF, ESTALE...: no place of a disk is to blame
   }
 }
 

@@ -7,6 +7,8 @@
 
 #include <gtest/gtest.h>
 
+#include "core/error/classify.h"
+
 namespace dmr::runtime {
 namespace {
 
@@ -41,9 +43,12 @@ TEST(ErrnoStatus, EveryErrnoOfADiskHasItsClass) {
   }
 }
 
-TEST(ErrnoStatus, AnUnknownErrnoIsUnspecifiedAndNeverMedium) {
-  EXPECT_EQ(io_status_of(EFAULT), IoStatus::unspecified);
-  EXPECT_EQ(io_status_of(4095), IoStatus::unspecified);
+// Such as a bug of ours or a file that went away: no place of a disk is to blame.
+TEST(ErrnoStatus, AnUnknownErrnoMarksNothing) {
+  for (const int error : {EINVAL, EFAULT, EBADF, ESTALE, 4095}) {
+    const ErrorClass found = classify(io_status_of(error), 0, 1'000'000'000);
+    EXPECT_EQ(found, ErrorClass::device) << std::strerror(error);
+  }
 }
 
 TEST(ErrnoStatus, StatusSurvivesTheWayThroughErrno) {
