@@ -54,7 +54,7 @@ class Checkpoints {
   [[nodiscard]] ChainPoint older_covered() const { return older_; }
 
   // Over the older area of each target. Those that failed are not in written(); ok when any is.
-  // no_space when the records do not fit.
+  // no_space when the records do not fit; then nothing was written.
   Task<Status> write(FrameStack& frames, RecordSource& source, ChainPoint covered,
                      MemberSet targets);
   [[nodiscard]] MemberSet written() const { return written_; }
@@ -71,6 +71,7 @@ class Checkpoints {
 
   [[nodiscard]] u8 older_area(Member member) const;
   [[nodiscard]] u64 room() const;
+  [[nodiscard]] bool fits(RecordSource& source) const;
   void prepare_headers(u32 state, ChainPoint covered);
   Task<Status> write_headers(FrameStack& frames, u32 state, ChainPoint covered);
   Task<Status> write_body(FrameStack& frames, RecordSource& source);

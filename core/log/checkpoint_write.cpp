@@ -26,10 +26,21 @@ u64 Checkpoints::room() const {
   return least;
 }
 
+// Asked before anything is written: the header would spoil the older checkpoint.
+bool Checkpoints::fits(RecordSource& source) const {
+  u64 left = room() * format::kCheckpointRecords;
+  format::Record record;
+  for (source.rewind(); source.next(record); --left) {
+    if (left == 0) return false;
+  }
+  return true;
+}
+
 Task<Status> Checkpoints::write(FrameStack& frames, RecordSource& source, ChainPoint covered,
                                 MemberSet targets) {
   DMR_ASSERT(!targets.empty());
   written_ = targets;
+  if (!fits(source)) co_return Status::no_space;
   ++sequence_;
   records_ = body_blocks_ = 0;
   is_source_done_ = false;

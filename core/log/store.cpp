@@ -45,6 +45,16 @@ u32 MetadataStore::capacity() const {
   return least;
 }
 
+u64 MetadataStore::record_room() const {
+  u64 least = ~u64{0};
+  for (Member m = 1; m < context_.members(); ++m) {
+    if (context_.state(m) == MemberState::removed) continue;
+    const u64 room = (context_.layout[m].checkpoint_blocks - 1) * format::kCheckpointRecords;
+    least = room < least ? room : least;
+  }
+  return least;
+}
+
 // The next block must not overwrite one that the older checkpoint still needs.
 bool MetadataStore::must_checkpoint() const {
   const ChainPoint needed =

@@ -87,6 +87,7 @@ class MetadataStore {
 
   [[nodiscard]] bool must_checkpoint() const;    // the journal cannot take another block
   [[nodiscard]] bool should_checkpoint() const;  // worth doing now
+  [[nodiscard]] u64 record_room() const;         // records that fit into a checkpoint of any spare
   // No feature forbids writing to the volume: none that is unknown, and none that marks a map that
   // may be older than the blocks (then metadata may be written, for repair, and blocks may not).
   [[nodiscard]] bool writable_allowed() const;

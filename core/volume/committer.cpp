@@ -94,9 +94,10 @@ Task<Status> Committer::loop(FrameStack& frames) {
 }
 
 Task<Status> Committer::commit_some(FrameStack& frames) {
-  gather();
   on_disk_ = false;
   flush_failed_ = 0;
+  gather();
+  if (batch_.empty()) co_return Status::no_space;
   if (state_.failed_read_only) {
     finish(Status::read_only);
     co_return Status::read_only;
@@ -115,17 +116,29 @@ Task<Status> Committer::commit_some(FrameStack& frames) {
   co_return status;
 }
 
-// Whole entries, as many as fit into one journal block.
+void Committer::refuse(CommitEntry& entry) {
+  give_back(entry);
+  state_.tell(EventKind::spare_exhausted, kMain, Sector(0), 0);
+  entry.status = Status::no_space;
+  state_.executor.post(entry.node);
+}
+
+// Whole entries, as many as fit into one journal block. Those that the metadata has no room for end
+// here; the others go on.
 void Committer::gather() {
   DMR_ASSERT(batch_.empty());
   record_count_ = 0;
+  added_records_ = 0;
   while (CommitEntry* entry = queue_.front()) {
     if (record_count_ + entry->count > format::kJournalRecords) break;
-    for (u32 i = 0; i < entry->count; ++i) records_[record_count_++] = entry->records[i];
     DMR_ASSERT(queue_.pop_front() == entry);
+    if (!fits_checkpoint(state_, *entry, added_records_)) {
+      refuse(*entry);
+      continue;
+    }
+    for (u32 i = 0; i < entry->count; ++i) records_[record_count_++] = entry->records[i];
     batch_.push_back(*entry);
   }
-  DMR_ASSERT(record_count_ > 0);
 }
 
 Task<Status> Committer::wait_for_pages(FrameStack&, u32 changes) {

@@ -57,6 +57,7 @@ class Committer final : public RecordSource {
   Task<Status> write_checkpoint(FrameStack& frames);
   Task<Status> retire_members(FrameStack& frames);
   void gather();
+  void refuse(CommitEntry& entry);
   void drop_failed();
   void publish();
   void publish_mapping(const format::Record& record);
@@ -89,6 +90,7 @@ class Committer final : public RecordSource {
   u32 flush_lane_[kMaxMembers] = {};
   format::Record records_[format::kJournalRecords];
   u32 record_count_ = 0;
+  u64 added_records_ = 0;  // of a checkpoint, by the batch
   Index::Cursor map_cursor_;
   SpareAllocator::Cursor bad_cursor_;
   bool map_done_ = false;

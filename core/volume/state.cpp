@@ -99,4 +99,46 @@ Home home_in(const format::Record& record) {
   return home;
 }
 
+namespace {
+// By how many records a checkpoint grows with this one, at most.
+u64 added_records(const VolumeState& state, const format::Record& record) {
+  if (record.type == static_cast<u8>(format::RecordType::bad_spare)) return record.length;
+  const Run old = state.index.lookup(Block(record.block));
+  const u64 end = record.block + record.length;
+  const u64 old_end = old.begin.value + old.length;
+  if (old.home.is_plain()) return end <= old_end ? 1 : 2;
+  if (old.begin.value == record.block && old_end == end) return 0;
+  return home_in(record).is_plain() ? 1 : 2;  // it may cut a run in two
+}
+}  // namespace
+
+// What no checkpoint could hold any more must not be committed: with the journal full nothing
+// could be, and the next opening would fail. A block that is lost on main costs a record and no
+// spare block, so that there is no end to them; they leave room for what the spares can still take.
+bool fits_checkpoint(const VolumeState& state, const CommitEntry& entry, u64& added) {
+  u64 more = 0;
+  bool grows_without_spare = false;
+  for (u32 i = 0; i < entry.count; ++i) {
+    const u64 records = added_records(state, entry.records[i]);
+    const Home home = home_in(entry.records[i]);
+    const bool lost_on_main = home.member == kMain && !home.is_plain();
+    grows_without_spare = grows_without_spare || (lost_on_main && records > 0);
+    more += records;
+  }
+  if (more == 0) return true;
+  const Index::Counters& map = state.index.counters();
+  u64 bad = 0;
+  u64 usable = 0;
+  for (Member m = 1; m < state.members; ++m) {
+    const SpareAllocator::Counters& spare = state.spares.counters(m);
+    bad += spare.bad;
+    usable += spare.total - spare.bad;
+  }
+  u64 needed = map.runs + bad + added + more;
+  if (grows_without_spare && usable > map.remapped_blocks) needed += usable - map.remapped_blocks;
+  if (needed > state.store.record_room()) return false;
+  added += more;
+  return true;
+}
+
 }  // namespace dmr

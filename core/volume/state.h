@@ -146,5 +146,8 @@ struct OwnFlushAwait {
 [[nodiscard]] format::Record mapping_record(Block block, u32 length, const Home& home);
 [[nodiscard]] format::Record bad_spare_record(Member member, SpareBlock block, u32 length);
 [[nodiscard]] Home home_in(const format::Record& record);
+// Whether checkpoints hold the map with the entry's records, too, and with `added` records of the
+// entries before it that are not published yet; if so, its own are added.
+[[nodiscard]] bool fits_checkpoint(const VolumeState& state, const CommitEntry& entry, u64& added);
 
 }  // namespace dmr

@@ -111,6 +111,33 @@ TEST(Volume, AWhollyUnreadableBlockSpendsNoSpareBlockUntilItIsWritten) {
   EXPECT_EQ(f.read(804, 1).status, Status::io_error);
 }
 
+// Each takes a record and no spare block: without a limit they outgrow the checkpoint.
+TEST(Volume, MoreLostBlocksThanTheCheckpointHoldsLeaveAVolumeThatOpensAndTakesWrites) {
+  constexpr u64 kLost = 1300;
+  VolumeFixture f(32768, 2048);
+  ASSERT_EQ(f.open(), Status::ok);
+  for (u64 i = 0; i < kLost; ++i) {  // one at a time: the disk as a whole is good
+    f.disks[0].bad_read.clear();
+    for (u64 s = 0; s < 8; ++s) f.disks[0].bad_read.insert(i * 16 + s);
+    ASSERT_EQ(f.read(i * 16, 8).status, Status::io_error) << i;
+  }
+  f.disks[0].bad_read.clear();
+  EXPECT_GT(f.volume->stats().lost_sectors, 1024U * 7);
+  // All the spare blocks are to be had still, also for blocks that no record names yet.
+  const u64 room = f.volume->stats().member[1].free_blocks;
+  ASSERT_GT(room, 100U);
+  for (u64 i = 0; i < room; ++i) {
+    f.disks[0].bad_write = {i * 16 + 8};
+    ASSERT_EQ(f.write(i * 16 + 8, 8, 0x22).status, Status::ok) << i;
+  }
+  ASSERT_EQ(f.close(), Status::ok);
+  ASSERT_EQ(f.open(), Status::ok);
+  EXPECT_EQ(f.read(0, 8).status, Status::io_error);
+  EXPECT_TRUE(all_equal(f.read(8, 8).data, 0, 8, 0x22));
+  EXPECT_EQ(f.write(8, 8, 0x33).status, Status::ok);
+  EXPECT_EQ(f.close(), Status::ok);
+}
+
 TEST(Volume, ABlockThatIsReadAfterRetriesMovesAwayInTime) {
   VolumeFixture f;
   std::fill(f.disks[0].bytes.begin(), f.disks[0].bytes.end(), std::byte{0x11});
