@@ -28,14 +28,18 @@ void Changes::add(const format::Record& record) {
 bool Changes::has_room_for_block() const { return capacity - count >= kMaxSpareAttempts + 2; }
 
 namespace {
-// A free block of a spare that is not set aside for this block.
+// A free block of a spare that is not set aside for this block. io_error, not no_space, when no
+// spare takes data any more: there may be room enough on those that are retired.
 Result<SpareExtent> allocate_beside(VolumeState& state, u32 set_aside) {
-  if (set_aside == 0) return state.spares.allocate(1);
+  bool any_takes_data = false;
   for (Member m = 1; m < state.members; ++m) {
     if (((set_aside >> m) & 1U) != 0 || !state.takes_data(m)) continue;
+    any_takes_data = true;
+    if (set_aside == 0) continue;
     const Result<SpareExtent> extent = state.spares.allocate_on(m, 1);
     if (extent.has_value()) return extent;
   }
+  if (set_aside == 0 && any_takes_data) return state.spares.allocate(1);
   return Status::io_error;
 }
 }  // namespace

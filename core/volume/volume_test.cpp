@@ -138,6 +138,19 @@ TEST(Volume, MoreLostBlocksThanTheCheckpointHoldsLeaveAVolumeThatOpensAndTakesWr
   EXPECT_EQ(f.close(), Status::ok);
 }
 
+// Spare blocks are free all the same: to call that ENOSPC would send people looking for room.
+TEST(Volume, ABlockOnARetiredLoneSpareRefusesWritesWithAnIoError) {
+  VolumeFixture f;
+  ASSERT_EQ(f.open(), Status::ok);
+  f.disks[0].bad_write.insert({800, 1600});
+  ASSERT_EQ(f.write(800, 8, 0x22).status, Status::ok);
+  f.disks[1].refuses_flush = true;
+  EXPECT_EQ(f.write(1600, 8, 0x22).status, Status::io_error);
+  ASSERT_EQ(f.count(EventKind::member_failed), 1U);
+  EXPECT_EQ(f.write(800, 8, 0x33).status, Status::io_error);
+  EXPECT_EQ(f.count(EventKind::spare_exhausted), 0U);
+}
+
 TEST(Volume, ABlockThatIsReadAfterRetriesMovesAwayInTime) {
   VolumeFixture f;
   std::fill(f.disks[0].bytes.begin(), f.disks[0].bytes.end(), std::byte{0x11});
