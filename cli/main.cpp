@@ -3,8 +3,6 @@
 #include <cstdio>
 #include <exception>
 
-#include <fmt/format.h>
-
 #include "cli/app/command_line.h"
 #include "cli/commands/commands.h"
 
@@ -33,8 +31,8 @@ int main(int argc, char** argv) {
   } catch (const std::exception& error) {
     // Printing more than the buffer holds throws; less is noticed when the program ends.
     const bool is_output = std::ferror(stdout) != 0;
-    fmt::print(stderr, "dm-remap: {}\n",
-               is_output ? "the output could not be written" : error.what());
+    std::fprintf(stderr, "dm-remap: %s\n",  // fmt::print() would throw again
+                 is_output ? "the output could not be written" : error.what());
     return static_cast<int>(dmr::cli::Exit::failed);
   }
 }

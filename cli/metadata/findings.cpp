@@ -186,12 +186,12 @@ void print_findings(const std::vector<Finding>& findings, const std::vector<std:
     const FindingText text = describe(finding, paths);
     const bool was_repaired =
         repairs && text.weight == Weight::fault && finding.kind != FindingKind::read_failed;
-    if (was_repaired) {
-      fmt::print(stderr, "dm-remap: repaired: {}\n", text.what);
-    } else {
-      fmt::print(stderr, "dm-remap: {}: {}; {}\n", text_of(text.weight), text.what,
-                 text.consequence);
-    }
+    const std::string line = was_repaired
+                                 ? fmt::format("dm-remap: repaired: {}\n", text.what)
+                                 : fmt::format("dm-remap: {}: {}; {}\n", text_of(text.weight),
+                                               text.what, text.consequence);
+    // Without fmt::print(), which throws when stderr takes nothing: the volume is open by now.
+    (void)std::fputs(line.c_str(), stderr);
   }
 }
 

@@ -7,7 +7,6 @@
 
 #include <array>
 #include <cerrno>
-#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -74,7 +73,6 @@ Expected<std::optional<Exit>> Background::enter() {
   }
   if (child == 0) {
     setsid();  // the terminal's Ctrl-C is not for us
-    std::signal(SIGPIPE, SIG_IGN);
     pipe_ = std::move(writer);
     return std::optional<Exit>();
   }

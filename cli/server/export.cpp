@@ -12,6 +12,7 @@
 #include "exports/nbd/server.h"
 #include "exports/source/volume_source.h"
 #include "runtime/control/paths.h"
+#include "runtime/volume/log_line.h"
 
 namespace dmr::cli {
 namespace {
@@ -52,7 +53,9 @@ class NbdExport final : public RunningExport {
   }
 
  private:
-  static void log(std::string_view line) { fmt::print(stderr, "dm-remap: nbd: {}\n", line); }
+  static void log(std::string_view line) {
+    runtime::log_line(fmt::format("dm-remap: nbd: {}", line));
+  }
 
   exports::VolumeSource source_;
   nbd::Server socket_;
@@ -101,7 +104,8 @@ Expected<std::unique_ptr<RunningExport>> start_fuse(runtime::UserVolume& volume,
   if (with_device) return with_device;
   auto plain = FuseExport::start(volume, name, false);
   if (!plain) return with_device;
-  fmt::print(stderr, "dm-remap: note: {}; serving a file only\n", with_device.error().message);
+  runtime::log_line(
+      fmt::format("dm-remap: note: {}; serving a file only", with_device.error().message));
   return plain;
 }
 
@@ -114,7 +118,8 @@ Expected<std::unique_ptr<RunningExport>> start_export(runtime::UserVolume& volum
   if (by_fuse || request.kind == "fuse") return by_fuse;
   auto by_nbd = NbdExport::start(volume, request);
   if (!by_nbd) return by_fuse;
-  fmt::print(stderr, "dm-remap: note: {}; serving NBD on a socket\n", by_fuse.error().message);
+  runtime::log_line(
+      fmt::format("dm-remap: note: {}; serving NBD on a socket", by_fuse.error().message));
   return by_nbd;
 }
 

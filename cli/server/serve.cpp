@@ -3,16 +3,16 @@
 #include "cli/server/serve.h"
 
 #include <chrono>
+#include <csignal>
 #include <memory>
 #include <vector>
-
-#include <fmt/format.h>
 
 #include "cli/device/member.h"
 #include "cli/metadata/findings.h"
 #include "cli/server/stop_event.h"
 #include "runtime/control/paths.h"
 #include "runtime/control/volume_control.h"
+#include "runtime/volume/log_line.h"
 
 namespace dmr::cli {
 namespace {
@@ -45,9 +45,10 @@ void warn_of_buffering(const Opened& opened) {
   bool is_buffered = opened.main->buffered();
   for (const DevicePtr& spare : opened.spares) is_buffered = is_buffered || spare->buffered();
   if (!is_buffered) return;
-  fmt::print(stderr,
-             "dm-remap: warning: --allow-buffered: errors of a disk below may be noticed "
-             "late, and a flush reaches only as far as the file system\n");
+  runtime::log_line(
+      "dm-remap: warning: --allow-buffered: errors of a disk below may be noticed late, and a "
+      "flush "
+      "reaches only as far as the file system");
 }
 
 Expected<std::unique_ptr<runtime::UserVolume>> open_volume(const ServeOptions& options) {
@@ -70,6 +71,7 @@ Expected<std::unique_ptr<runtime::UserVolume>> open_volume(const ServeOptions& o
 
 Expected<Exit> serve(const ServeOptions& options,
                      const std::function<bool(const std::string& path)>& ready) {
+  std::signal(SIGPIPE, SIG_IGN);  // who reads the log may leave, and the volume stays
   const std::string& name = options.exported.name;
   if (auto folder = runtime::prepare_runtime_directory(); !folder) {
     return std::unexpected(folder.error());

@@ -10,6 +10,7 @@
 #include <array>
 #include <cerrno>
 #include <chrono>
+#include <exception>
 #include <poll.h>
 #include <string>
 
@@ -57,8 +58,12 @@ void Connection::stop() {
 }
 
 void Connection::run() {
-  Handshake handshake(info_);
-  if (shake_hands(handshake)) serve(handshake);
+  try {
+    Handshake handshake(info_);
+    if (shake_hands(handshake)) serve(handshake);
+  } catch (const std::exception&) {  // of one client, not of the server
+    log_("dropped a client: no memory for it");
+  }
   shutdown(socket_.get(), SHUT_RDWR);
 }
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <chrono>
+#include <exception>
 #include <functional>
 #include <mutex>
 #include <string>
@@ -21,7 +22,17 @@ class RateLimitedLog {
 
   explicit RateLimitedLog(Log log) : log_(std::move(log)) {}
 
-  void operator()(std::string_view line) const {
+  // A line that cannot be written is lost; the threads that serve clients go on.
+  void operator()(std::string_view line) const noexcept {
+    try {
+      write(line);
+    } catch (const std::exception&) {
+      return;
+    }
+  }
+
+ private:
+  void write(std::string_view line) const {
     const auto now = std::chrono::steady_clock::now();
     const std::lock_guard lock(mutex_);
     if (now - begin_ >= kPeriod) {
@@ -32,7 +43,6 @@ class RateLimitedLog {
     if (++lines_ <= kLines) log_(line);
   }
 
- private:
   const Log log_;
   mutable std::mutex mutex_;
   mutable std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();

@@ -8,6 +8,7 @@
 
 #include <fstream>
 #include <future>
+#include <stdexcept>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -182,6 +183,22 @@ TEST_F(ServerTest, VolumeWithoutQueueTurnsClientsAway) {
   NbdClient client(path_);
   (void)client.go();
   EXPECT_TRUE(client.at_end());
+}
+
+// Such as one to a full disk.
+TEST_F(ServerTest, LogThatFailsHarmsNoClient) {
+  ServerOptions with_log = options();
+  with_log.log = [](std::string_view) { throw std::runtime_error("No space left on device"); };
+  server_.emplace(volume_, with_log);
+  ASSERT_TRUE(server_->start());
+  NbdClient bad(path_);
+  Bytes greeting(18);
+  ASSERT_TRUE(bad.receive(greeting));
+  ASSERT_TRUE(bad.send(pattern(64, 1)));
+  EXPECT_TRUE(bad.at_end());
+  NbdClient good(path_);
+  ASSERT_TRUE(good.go());
+  EXPECT_TRUE(good.write(0, pattern(512, 3)));
 }
 
 TEST(RateLimitedLogTest, FloodIsCutOff) {

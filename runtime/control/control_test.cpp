@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <cstdlib>
+#include <new>
 #include <poll.h>
 #include <semaphore>
 #include <thread>
@@ -154,6 +155,17 @@ TEST_F(ControlTest, RequestWithAKeyOfTheWrongTypeIsAnError) {
   EXPECT_EQ(client->call({{"number", "seven"}}).error().exit_code, kExitUsage);
   EXPECT_EQ(client->call(Json::object()).error().exit_code, kExitUsage);
   EXPECT_EQ(*client->call({{"number", 7}}), 7);
+}
+
+TEST_F(ControlTest, HandlerThatFailsCostsOneAnswer) {
+  serve([](const Json& request, const Responder& responder) {
+    if (request.contains("fail")) throw std::bad_alloc();
+    responder.ok(request);
+  });
+  const auto refused = ControlClient::connect("vol")->call({{"fail", 1}});
+  ASSERT_FALSE(refused);
+  EXPECT_NE(refused.error().message.find("the server failed"), std::string::npos);
+  EXPECT_TRUE(ControlClient::connect("vol")->call({{"x", 1}}));
 }
 
 TEST_F(ControlTest, OversizedRequestIsRefusedAndDropped) {

@@ -270,6 +270,8 @@ void SocketServer::handle_line(Connection& connection, const std::string& line) 
   } catch (const Json::exception& error) {  // a key of the wrong type
     responder.error(
         Error{std::string("the request is not understood: ") + error.what(), kExitUsage});
+  } catch (const std::exception& error) {  // the volume goes on without this answer
+    responder.error(Error{std::string("the server failed: ") + error.what()});
   }
 }
 

@@ -29,11 +29,11 @@ class RunningTest(CliTest):
     def status(self, name="tank"):
         return self.succeed("status", name, "--json").json
 
-    def start_in_foreground(self, *arguments):
+    def start_in_foreground(self, *arguments, stderr=subprocess.PIPE):
         """A server that is our child; its first line of output says that it is ready."""
         process = subprocess.Popen(
             [PROGRAM, "start", *arguments, "--export", "nbd", "--foreground"],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=self.environment,
+            stdout=subprocess.PIPE, stderr=stderr, text=True, env=self.environment,
             cwd=self.folder)
         self.addCleanup(self.end, process)
         self.assertTrue(process.stdout.readline(), "the server did not get ready")

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """`start` and `stop`: who is found, what is refused, what is repaired, and how it ends."""
 
+import contextlib
 import json
 import os
 import pathlib
 import signal
+import socket
 import stat
 import unittest
 
@@ -85,6 +87,25 @@ class Start(RunningTest):
                 _, said = server.communicate(timeout=60)
                 self.assertEqual((server.returncode, said), (OK, ""))
                 self.succeed("check", self.main, *self.spares)
+
+    def test_a_log_that_takes_no_lines_ends_no_server(self):
+        reader, writer = os.pipe()
+        os.close(reader)
+        with open("/dev/full", "w") as full, os.fdopen(writer, "w") as broken:
+            for log in (full, broken):
+                with self.subTest(log=log.name):
+                    server = self.start_in_foreground("tank", stderr=log)
+                    path = self.status()["exports"][0]["path"]
+                    with socket.socket(socket.AF_UNIX) as stranger:
+                        stranger.connect(path)
+                        stranger.sendall(bytes(4096))
+                        with contextlib.suppress(ConnectionResetError):
+                            while stranger.recv(4096):
+                                pass  # until it is dropped, which the log is told
+                    self.assertEqual(read_sectors(path, 0, 8), bytes(4096))
+                    server.send_signal(signal.SIGTERM)
+                    server.communicate(timeout=60)
+                    self.assertEqual(server.returncode, OK)
 
     def test_a_killed_server_is_no_obstacle_to_the_next(self):
         server = self.start_in_foreground("tank")
