@@ -4,9 +4,10 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cstdio>
 
 #include <fmt/format.h>
+
+#include "runtime/volume/log_line.h"
 
 namespace dmr::runtime {
 
@@ -139,8 +140,8 @@ void EventLog::write_line(const LoggedEvent& entry) {
   const u64 second = entry.unix_time_ms / 1000;
   if (second != second_) {
     if (suppressed_ > 0) {
-      std::fprintf(stderr, "dm-remap: %s: %llu more events, see `dm-remap events`\n",
-                   volume_.c_str(), static_cast<unsigned long long>(suppressed_));
+      log_line(
+          fmt::format("dm-remap: {}: {} more events, see `dm-remap events`", volume_, suppressed_));
     }
     second_ = second;
     lines_ = 0;
@@ -150,7 +151,7 @@ void EventLog::write_line(const LoggedEvent& entry) {
     ++suppressed_;
     return;
   }
-  std::fprintf(stderr, "dm-remap: %s: %s\n", volume_.c_str(), text_of(entry.event).c_str());
+  log_line(fmt::format("dm-remap: {}: {}", volume_, text_of(entry.event)));
 }
 
 std::vector<LoggedEvent> EventLog::since(u64 after, std::size_t limit) const {
