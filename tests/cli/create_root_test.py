@@ -2,10 +2,11 @@
 """`create` on block devices, and as a user without rights: needs root to set the stage."""
 
 import os
+import shutil
 import subprocess
 import unittest
 
-from harness import CliTest, FAILED, MIB, REFUSED, loop_device, partitions
+from harness import CliTest, FAILED, MIB, PROGRAM, REFUSED, loop_device, partitions
 
 
 class CreateOnBlockDevices(CliTest):
@@ -76,10 +77,15 @@ class CreateOnBlockDevices(CliTest):
 
 
 class CreateWithoutRights(CliTest):
+    """For users without rights: nobody may look into the folder of the build, perhaps."""
+
+    DISKS = "/var/tmp"
     PREFIX = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
 
     def setUp(self):
         super().setUp()
+        self.program = str(self.folder / "dm-remap")
+        shutil.copy(PROGRAM, self.program)
         self.main = self.disk("main.img", 16 * MIB)
         self.spare = self.disk("spare.img", 4 * MIB)
         for path in (self.folder, self.run_dir):
