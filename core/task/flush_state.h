@@ -108,6 +108,10 @@ struct FlushBook {
   // Flushes that any member refused. What was acknowledged before may be lost, so every client has
   // to hear of each refusal once.
   [[nodiscard]] u64 refusals() const { return refusals_.load(std::memory_order_acquire); }
+  // FlushState::refused() of each member.
+  void count_refused(u64 (&counts)[kMaxMembers]) const {
+    for (u32 m = 0; m < kMaxMembers; ++m) counts[m] = member_[m].refused();
+  }
   void refuse(Member m) {
     member_[m].refused_.fetch_add(1, std::memory_order_acq_rel);
     refusals_.fetch_add(1, std::memory_order_acq_rel);

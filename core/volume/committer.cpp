@@ -184,15 +184,19 @@ Task<Status> Committer::flush_spares(FrameStack&, u32 members) {
 }
 
 // Entries whose data sits on a spare that refused the flush end here; the others go on. So do
-// those whose data was under way when a flush of somebody else was refused: it may have lost them,
-// and no flush that succeeds later says anything about that.
+// those whose data was under way when the same spare refused another flush: that may have lost
+// them, and no flush that succeeds later says anything about it. What other members refuse is no
+// matter.
 void Committer::drop_failed() {
-  const u64 others = state_.refusals() - bit_count(flush_failed_);
   Fifo<CommitEntry> kept;
   record_count_ = 0;
   while (CommitEntry* entry = batch_.pop_front()) {
-    const bool lost = (entry->flush_members & flush_failed_) != 0 ||
-                      (entry->flush_members != 0 && entry->refusals != others);
+    DMR_ASSERT(entry->flush_members == 0 || entry->refused != nullptr);
+    bool lost = (entry->flush_members & flush_failed_) != 0;
+    for (Member m = 1; m < state_.members; ++m) {
+      const bool used = ((entry->flush_members >> m) & 1U) != 0;
+      lost = lost || (used && entry->refused[m] != state_.flush[m].refused());
+    }
     if (lost && !DMR_BUG(flush_error_swallowed)) {
       give_back(*entry);
       entry->status = Status::io_error;

@@ -200,7 +200,7 @@ Task<Status> Mover::commit_changes(FrameStack&, Command* command) {
   commit_.records = changes_.records;
   commit_.count = changes_.count;
   commit_.flush_members = changes_.flush_members;
-  commit_.refusals = changes_.refusals;
+  commit_.refused = changes_.refused;
   const Status status = co_await committer_.commit(commit_);
   if (status != Status::ok && command != nullptr) {
     fail(*command, status, Block(changes_.records[0].block));

@@ -72,7 +72,7 @@ Task<Result<u32>> Mover::copy_to_spare(FrameStack& frames, Command& command, Blo
   const Result<SpareExtent> extent = state_.spares.allocate(blocks);
   if (!extent.has_value()) co_return extent.status();
   DeviceIo& io = *tools_.io[0];
-  changes_.before_data(state_.refusals());
+  changes_.before_data(state_.flush);
   const std::size_t offset = (std::size_t{skip} << state_.geometry.block_shift) * kSectorBytes;
   prepare(io, IoOp::write,
           {extent->member, state_.geometry.spare_sector(extent->begin),
@@ -176,7 +176,7 @@ Task<Status> Mover::copy_home(FrameStack& frames, Run run, LostMask lost) {
                      std::size_t{hole.count} * kSectorBytes);
   }
   DeviceIo& io = *tools_.io[0];
-  const u64 refusals = state_.refusals();
+  const u64 refused = state_.flush[kMain].refused();
   prepare(io, IoOp::write, {kMain, state_.geometry.first_sector(run.begin), sectors},
           buffer_->bytes);
   (void)co_await run_io(state_, io);
@@ -185,7 +185,7 @@ Task<Status> Mover::copy_home(FrameStack& frames, Run run, LostMask lost) {
     if (co_await run_flush(state_, io, kMain) != ErrorClass::none) co_return Status::io_error;
     co_await flush_outcomes(state_, kMain);
     // Somebody else's flush of main that was refused meanwhile may have lost what was written.
-    if (state_.refusals() != refusals) co_return Status::io_error;
+    if (state_.flush[kMain].refused() != refused) co_return Status::io_error;
   }
   if (DMR_BUG(not_read_back)) co_return Status::ok;
   status = co_await read_run(frames, kMain, run, second_buffer_->bytes);

@@ -48,7 +48,7 @@ Task<Result<SpareExtent>> place_on_spare(FrameStack& frames, VolumeState& state,
                                          Confirmer& confirmer, Tools& tools, Changes& changes,
                                          Source source, u32 first, u32 sectors) {
   DeviceIo& io = *tools.io[0];
-  changes.before_data(state.refusals());
+  changes.before_data(state.flush);
   u32 attempts = state.config.spare_attempts;
   if (attempts > kMaxSpareAttempts) attempts = kMaxSpareAttempts;
   u32 set_aside = 0;  // spares that fail as a whole: the others get their chance

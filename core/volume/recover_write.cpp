@@ -77,8 +77,8 @@ Task<Status> Recovery::write_in_place(FrameStack& frames, WorkItem& item, BlockP
   DeviceIo& io = *item.tools.io[0];
   ErrorClass error = ErrorClass::none;
   bool answers = false;
-  const u64 refusals = state_.refusals();
-  if (home.member != kMain) item.changes.before_data(refusals);
+  const u64 refused = state_.flush[home.member].refused();
+  if (home.member != kMain) item.changes.before_data(state_.flush);
   const u32 attempts = state_.config.write_attempts;
   for (u32 attempt = 0; attempt < attempts; ++attempt) {
     const Source source = payload_at(item, part.begin);
@@ -92,7 +92,7 @@ Task<Status> Recovery::write_in_place(FrameStack& frames, WorkItem& item, BlockP
       ++state_.counters.retried_writes;
       // Only a lost mark that is cleared on main needs proof that main really took it.
       if (!heals || home.member != kMain) co_return Status::ok;
-      co_return co_await verify(frames, item, part, home, refusals);
+      co_return co_await verify(frames, item, part, home, refused);
     }
     if (error == ErrorClass::device) break;
     // Before the last attempt: had an outage just ended, that attempt would go well.
@@ -108,15 +108,14 @@ Task<Status> Recovery::write_in_place(FrameStack& frames, WorkItem& item, BlockP
 }
 
 // Written, flushed, read back: only then may the map say that main is good again.
-// `refusals` from before the write: a flush that was refused since may have lost it.
-Task<Status> Recovery::verify(FrameStack&, WorkItem& item, BlockPart part, Home home,
-                              u64 refusals) {
+// `refused` by main before the write: a flush that it refused since may have lost it.
+Task<Status> Recovery::verify(FrameStack&, WorkItem& item, BlockPart part, Home home, u64 refused) {
   DMR_ASSERT(home.member == kMain && item.tools.buffer != nullptr);
   DeviceIo& io = *item.tools.io[0];
   if (!DMR_BUG(healed_before_flush)) {
     if (co_await run_flush(state_, io, kMain) != ErrorClass::none) co_return Status::io_error;
     co_await flush_outcomes(state_, kMain);
-    if (state_.refusals() != refusals) co_return Status::io_error;
+    if (state_.flush[kMain].refused() != refused) co_return Status::io_error;
   }
   if (DMR_BUG(not_read_back)) co_return Status::ok;
   prepare(io, IoOp::read, place_of(state_, home, part.block, part.first, part.sectors),

@@ -114,7 +114,7 @@ Task<Status> Recovery::commit_changes(FrameStack&, WorkItem& item) {
   item.commit.records = changes.records;
   item.commit.count = changes.count;
   item.commit.flush_members = changes.flush_members;
-  item.commit.refusals = changes.refusals;
+  item.commit.refused = changes.refused;
   const Status status = co_await committer_.commit(item.commit);
   changes.count = 0;
   changes.flush_members = 0;

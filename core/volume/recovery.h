@@ -48,7 +48,7 @@ class Recovery {
   Task<Status> write_block(FrameStack& frames, WorkItem& item, BlockPart part);
   Task<Status> write_in_place(FrameStack& frames, WorkItem& item, BlockPart part, Home home,
                               bool heals);
-  Task<Status> verify(FrameStack& frames, WorkItem& item, BlockPart part, Home home, u64 refusals);
+  Task<Status> verify(FrameStack& frames, WorkItem& item, BlockPart part, Home home, u64 refused);
   Task<Status> redirect(FrameStack& frames, WorkItem& item, BlockPart part, Home home,
                         bool refused);
   Task<Status> commit_changes(FrameStack& frames, WorkItem& item);

@@ -11,10 +11,12 @@
 namespace dmr::testing {
 namespace {
 
-// A user's flush of main that begins and is refused now.
-void refuse_a_flush_of_main(Volume& volume) {
-  const FlushTicket ticket = volume.flush_begin(1U << kMain);
-  volume.note_flush_refused(ticket, kMain);
+// A user's flush of the member that begins and is refused now.
+void refuse_a_flush(Volume& volume, Member member) {
+  if (member != kMain) volume.spare_written(member);  // so that there is something to flush
+  const FlushTicket ticket = volume.flush_begin(1U << member);
+  ASSERT_EQ(ticket.members, 1U << member);
+  volume.note_flush_refused(ticket, member);
 }
 
 // Data blocks of the spare whose number `choose` picks refuse writes.
@@ -54,7 +56,7 @@ TEST(VolumeRefusal, MarkCountsWhatMovedWhenACommitInTheMiddleFails) {
   const u64 relocated = f.volume->stats().relocated_blocks;
   u32 flushes = 0;
   f.before_io = [&](const DeviceIo& io) {
-    if (io.op == IoOp::flush && io.member == 1 && ++flushes == 2) refuse_a_flush_of_main(*f.volume);
+    if (io.op == IoOp::flush && io.member == 1 && ++flushes == 2) refuse_a_flush(*f.volume, 1);
   };
   const SectorRange all{Sector(0), u64{1024} * 8};
   const Command done = f.run_command(CommandKind::mark, {&all, 1});
@@ -101,13 +103,31 @@ TEST(VolumeRefusal, ACommitThatFailsBeforeTheJournalGivesItsSpareBlocksBack) {
   const u64 free = f.volume->stats().member[1].free_blocks;
   f.disks[0].bad_write.insert(800);
   f.before_io = [&](const DeviceIo& io) {
-    if (io.op == IoOp::flush && io.member == 1) refuse_a_flush_of_main(*f.volume);
+    if (io.op == IoOp::flush && io.member == 1) refuse_a_flush(*f.volume, 1);
   };
   EXPECT_EQ(f.write(800, 8, 0x22).status, Status::io_error);
   EXPECT_EQ(f.volume->stats().member[1].free_blocks, free);
   f.before_io = nullptr;
   EXPECT_EQ(f.write(800, 8, 0x22).status, Status::ok);
   EXPECT_EQ(f.volume->stats().member[1].free_blocks, free - 1);
+}
+
+// Their caches have nothing to do with what the commit has written.
+TEST(VolumeRefusal, AFlushThatOtherMembersRefuseFailsNoCommit) {
+  VolumeFixture f(16384, 16384, 2);
+  ASSERT_EQ(f.open(), Status::ok);
+  f.disks[0].bad_write.insert(800);
+  u32 refused = 0;
+  f.before_io = [&](const DeviceIo& io) {
+    if (io.op != IoOp::flush || io.member == kMain || refused++ > 0) return;
+    refuse_a_flush(*f.volume, kMain);
+    refuse_a_flush(*f.volume, 3 - io.member);
+  };
+  EXPECT_EQ(f.write(800, 8, 0x22).status, Status::ok);
+  f.before_io = nullptr;
+  EXPECT_EQ(refused, 1U);
+  EXPECT_EQ(f.volume->flush_refusals(), 2U);
+  EXPECT_EQ(f.read(800, 8).data[0], std::byte{0x22});
 }
 
 TEST(VolumeRefusal, ASectorHealedInPlaceKeepsItsSpareBlockWhenTheCommitFails) {
@@ -117,7 +137,7 @@ TEST(VolumeRefusal, ASectorHealedInPlaceKeepsItsSpareBlockWhenTheCommitFails) {
   ASSERT_EQ(f.read(800, 8).status, Status::io_error);
   ASSERT_EQ(f.volume->stats().member[1].used_blocks, 1U);
   f.before_io = [&](const DeviceIo& io) {
-    if (io.op == IoOp::flush && io.member == 1) refuse_a_flush_of_main(*f.volume);
+    if (io.op == IoOp::flush && io.member == 1) refuse_a_flush(*f.volume, 1);
   };
   EXPECT_EQ(f.write(805, 1, 0x22).status, Status::io_error);
   f.before_io = nullptr;

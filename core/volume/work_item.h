@@ -8,6 +8,7 @@
 #include "core/format/format.h"
 #include "core/index/index.h"
 #include "core/pool/fixed_pool.h"
+#include "core/task/flush_state.h"
 #include "core/task/task.h"
 #include "core/volume/range_lock.h"
 #include "core/volume/request.h"
@@ -23,7 +24,8 @@ struct CommitEntry {
   const format::Record* records = nullptr;
   u32 count = 0;
   u32 flush_members = 0;  // bit m: data was written to spare m for these records
-  u64 refusals = 0;       // VolumeState::refusals() before the first of that data
+  // How often each member had refused a flush before the first of that data; kMaxMembers counts.
+  const u64* refused = nullptr;
   Status status = Status::ok;
   bool finished = false;
   Ready node;
@@ -45,11 +47,11 @@ struct Changes {
   u32 capacity = 0;
   u32 count = 0;
   u32 flush_members = 0;
-  u64 refusals = 0;  // see CommitEntry
+  u64 refused[kMaxMembers] = {};  // see CommitEntry
 
-  // To be called before data is written to a spare, with VolumeState::refusals().
-  void before_data(u64 refusals_now) {
-    if (flush_members == 0) refusals = refusals_now;
+  // To be called before data is written to a spare.
+  void before_data(const FlushBook& flush) {
+    if (flush_members == 0) flush.count_refused(refused);
   }
   // A mapping that continues the last one grows it.
   void add(const format::Record& record);
