@@ -25,9 +25,7 @@ bool takes_a_line() {
   return poll(&polled, 1, 0) == 1 && (polled.revents & POLLOUT) != 0;
 }
 
-}  // namespace
-
-void log_line(std::string_view line) noexcept {
+void write_line(std::string_view line) {
   std::array<char, PIPE_BUF> text;
   const std::lock_guard lock(mutex);
   const auto room = text.size() - 1;
@@ -43,6 +41,16 @@ void log_line(std::string_view line) noexcept {
     dropped = 0;
   } else {
     ++dropped;
+  }
+}
+
+}  // namespace
+
+void log_line(std::string_view line) noexcept {
+  try {
+    write_line(line);
+  } catch (...) {
+    return;  // a line is all that is lost
   }
 }
 
