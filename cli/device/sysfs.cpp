@@ -18,14 +18,14 @@ namespace {
 
 namespace fs = std::filesystem;
 
+}  // namespace
+
 std::string read_line(const fs::path& path) {
   std::ifstream file(path);
   std::string line;
   std::getline(file, line);
   return line;
 }
-
-}  // namespace
 
 std::string loop_device_on(const std::string& path) {
   struct stat wanted{};

@@ -10,17 +10,12 @@
 #include <string_view>
 #include <system_error>
 
+#include "cli/device/sysfs.h"
+
 namespace dmr::cli {
 namespace {
 
 namespace fs = std::filesystem;
-
-std::string first_line(const fs::path& path) {
-  std::ifstream file(path);
-  std::string line;
-  std::getline(file, line);
-  return line;
-}
 
 u64 number_in(const fs::path& path) {
   std::ifstream file(path);
@@ -33,7 +28,7 @@ std::vector<std::string> numbers_in(const fs::path& folder) {
   std::vector<std::string> numbers;
   std::error_code error;
   for (const auto& entry : fs::directory_iterator(folder, error)) {
-    numbers.push_back(first_line(entry.path() / "dev"));
+    numbers.push_back(read_line(entry.path() / "dev"));
   }
   std::sort(numbers.begin(), numbers.end());
   return numbers;
@@ -47,8 +42,8 @@ std::vector<MappedDevice> mapped_devices(const std::string& folder) {
   for (const auto& entry : fs::directory_iterator(folder, error)) {
     const std::string number = entry.path().filename().string();
     if (!number.starts_with("dm-")) continue;
-    MappedDevice device{.name = first_line(entry.path() / "dm/name"),
-                        .uuid = first_line(entry.path() / "dm/uuid"),
+    MappedDevice device{.name = read_line(entry.path() / "dm/name"),
+                        .uuid = read_line(entry.path() / "dm/uuid"),
                         .path = "/dev/" + number,
                         .sectors = number_in(entry.path() / "size"),
                         .members = numbers_in(entry.path() / "slaves"),

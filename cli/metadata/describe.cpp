@@ -7,13 +7,15 @@
 
 #include <fmt/format.h>
 
+#include "runtime/control/volume_report.h"
+
 namespace dmr::cli {
 namespace {
 
 Json json_of_member(const format::MemberEntry& entry, u32 number) {
   return {{"member", number},
           {"uuid", uuid_text(entry.uuid)},
-          {"state", text_of(static_cast<format::MemberState>(entry.state))},
+          {"state", runtime::name_of(static_cast<format::MemberState>(entry.state))},
           {"sectors", u64{entry.sectors}},
           {"logical_block_bytes", u32{entry.logical_block_bytes}},
           {"journal_slots", u32{entry.journal_slots}},
@@ -69,22 +71,6 @@ void add_header(Json& json, const format::CheckpointHeader& block) {
 }
 
 }  // namespace
-
-const char* text_of(format::MemberState state) {
-  switch (state) {
-    case format::MemberState::absent:
-      return "absent";
-    case format::MemberState::live:
-      return "live";
-    case format::MemberState::missing:
-      return "missing";
-    case format::MemberState::failed:
-      return "failed";
-    case format::MemberState::removed:
-      return "removed";
-  }
-  return "unknown";
-}
 
 const char* text_of(format::Policy policy) {
   return policy == format::Policy::rewrite ? "rewrite" : "redirect";

@@ -8,7 +8,6 @@
 
 namespace dmr::cli {
 
-[[nodiscard]] const char* text_of(format::MemberState state);
 [[nodiscard]] const char* text_of(format::Policy policy);
 
 [[nodiscard]] Json json_of(const SuperblockCopy& copy, u32 number);

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "cli/metadata/describe.h"
+#include "runtime/control/volume_report.h"
 
 namespace dmr::cli {
 
@@ -13,10 +14,10 @@ Json json_of_members(const DiskSet& set) {
   Json members = Json::array();
   for (std::size_t i = 0; i < paths.size(); ++i) {
     Json path = paths[i].empty() ? Json(nullptr) : Json(paths[i]);
-    members.push_back(
-        {{"member", i},
-         {"path", path},
-         {"state", text_of(static_cast<format::MemberState>(set.superblock.member[i].state))}});
+    members.push_back({{"member", i},
+                       {"path", path},
+                       {"state", runtime::name_of(static_cast<format::MemberState>(
+                                     set.superblock.member[i].state))}});
   }
   return {{"name", name_of(set.superblock)},
           {"set", uuid_text(set.superblock.header.set)},
@@ -48,8 +49,9 @@ void print_members(const DiskSet& set) {
   for (std::size_t i = 0; i < paths.size(); ++i) {
     const std::string role = i == 0 ? "main" : fmt::format("spare {}", i);
     const auto state = static_cast<format::MemberState>(set.superblock.member[i].state);
-    fmt::print("  {:<8} {}{}\n", role, paths[i].empty() ? "not given" : paths[i],
-               state == format::MemberState::live ? "" : fmt::format(" ({})", text_of(state)));
+    fmt::print(
+        "  {:<8} {}{}\n", role, paths[i].empty() ? "not given" : paths[i],
+        state == format::MemberState::live ? "" : fmt::format(" ({})", runtime::name_of(state)));
   }
 }
 

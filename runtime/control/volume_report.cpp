@@ -9,22 +9,6 @@ namespace {
 
 using Json = nlohmann::json;
 
-const char* name_of_state(format::MemberState state) {
-  switch (state) {
-    case format::MemberState::absent:
-      return "absent";
-    case format::MemberState::live:
-      return "live";
-    case format::MemberState::missing:
-      return "missing";
-    case format::MemberState::failed:
-      return "failed";
-    case format::MemberState::removed:
-      return "removed";
-  }
-  return "unknown";
-}
-
 Json pool_json(const PoolCounters& pool) {
   return Json{{"size", pool.size},
               {"in_use", pool.in_use},
@@ -43,7 +27,7 @@ Json errors_json(const u64 (&errors)[kErrorClasses]) {
 Json member_json(u32 number, const MemberStats& stats, const std::optional<MemberPlace>& place) {
   Json json{{"member", number},
             {"role", number == kMain ? "main" : "spare"},
-            {"state", name_of_state(stats.state)},
+            {"state", name_of(stats.state)},
             {"present", place.has_value()},
             {"breaker_open", stats.breaker_open},
             {"sectors", stats.sectors},
@@ -100,6 +84,22 @@ Json engine_json(const VolumeStats& stats) {
 }
 
 }  // namespace
+
+const char* name_of(format::MemberState state) {
+  switch (state) {
+    case format::MemberState::absent:
+      return "absent";
+    case format::MemberState::live:
+      return "live";
+    case format::MemberState::missing:
+      return "missing";
+    case format::MemberState::failed:
+      return "failed";
+    case format::MemberState::removed:
+      return "removed";
+  }
+  return "unknown";
+}
 
 Json status_json(const VolumeReport& report) {
   const VolumeStats& stats = report.stats;

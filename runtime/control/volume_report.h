@@ -39,6 +39,7 @@ struct VolumeReport {
   u64 newest_event = 0;
 };
 
+[[nodiscard]] const char* name_of(format::MemberState state);
 [[nodiscard]] nlohmann::json status_json(const VolumeReport& report);
 [[nodiscard]] nlohmann::json event_json(const LoggedEvent& entry);
 [[nodiscard]] nlohmann::json map_json(const std::vector<Run>& runs, const Geometry& geometry);
