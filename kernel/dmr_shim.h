@@ -237,6 +237,9 @@ uint8_t dmr_volume_flush_awaited(const void* volume, uint8_t member);
 // has completed, also where no member had to be flushed.
 uint64_t dmr_volume_flush_refusals(const void* volume);
 void dmr_volume_spare_written(void* volume, uint8_t member);
+// A write there failed; before it leaves its slot.
+void dmr_volume_spare_write_failed(void* volume, uint8_t member, uint64_t sector, uint32_t sectors,
+                                   uint8_t status);
 
 // ---- glue: executor only ----
 size_t dmr_volume_bytes(void);

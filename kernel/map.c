@@ -271,6 +271,9 @@ static int dmr_device_failed(struct dmr_target* t, struct dmr_bio* b, struct bio
                              blk_status_t* error) {
   u8 status = dmr_io_status_of(*error);
 
+  if (b->member != 0 && dmr_is_write(bio_op(bio)))
+    dmr_volume_spare_write_failed(t->volume, b->member, b->iter.bi_sector,
+                                  b->iter.bi_size >> SECTOR_SHIFT, status);
   if (bio_op(bio) == REQ_OP_DISCARD) {
     *error = BLK_STS_OK;  // a hint
     dmr_leave(t, b->slot);

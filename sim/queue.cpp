@@ -261,6 +261,8 @@ void SimQueue::device_done(Piece& piece) {
   const bool ok = piece.io.status == IoStatus::ok;
   if (ok && piece.io.member != kMain && t.op != IoOp::read) {
     volume_->spare_written(piece.io.member);
+  } else if (t.op == IoOp::write || t.op == IoOp::write_zeroes) {
+    volume_->spare_write_failed(piece.io.member, piece.io.sector, piece.sectors, piece.io.status);
   }
   if (ok || !DMR_BUG(stays_in_epoch)) leave(piece);
   if (ok || t.op == IoOp::discard) {

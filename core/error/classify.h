@@ -39,6 +39,27 @@ inline constexpr u32 kErrorClasses = 5;
   return ErrorClass::device;  // an unknown value marks nothing
 }
 
+// A write that failed like this may still reach its place some time later. One that the medium or a
+// full device has refused does not, nor does one that was never sent.
+[[nodiscard]] constexpr bool may_arrive_late(IoStatus status) {
+  switch (status) {
+    case IoStatus::ok:
+    case IoStatus::medium:
+    case IoStatus::no_space:
+    case IoStatus::unsupported:
+    case IoStatus::again:
+    case IoStatus::resource:
+      return false;
+    case IoStatus::unspecified:
+    case IoStatus::transport:
+    case IoStatus::timeout:
+    case IoStatus::offline:
+    case IoStatus::read_only:
+      return true;
+  }
+  return true;
+}
+
 [[nodiscard]] constexpr bool may_mark(ErrorClass error) {
   return error == ErrorClass::medium || error == ErrorClass::unspecified;
 }

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Free blocks of the spares: two bitmaps a spare, with counts for each 4096 blocks.
+// Free blocks of the spares: three bitmaps a spare, with counts for each 4096 blocks.
 #include "core/space/spare_allocator.h"
 
+#include <atomic>
 #include <bit>
 #include <new>
 
 #include "core/base/assert.h"
 #include "core/base/bits.h"
+#include "core/base/bugs.h"
 
 namespace dmr {
 
@@ -49,7 +51,7 @@ Status SpareAllocator::add_member(Host& host, Member member, const SpareLayout& 
   const u64 words = words_of(layout.spare_blocks);
   const u64 chunks = chunks_of(layout.spare_blocks);
   own.blocks = layout.spare_blocks;
-  own.taken = static_cast<u64*>(host.allocate(words * sizeof(u64), 64));
+  own.taken = static_cast<u64*>(host.allocate(2 * words * sizeof(u64), 64));
   own.bad = static_cast<u64*>(host.allocate(words * sizeof(u64), 64));
   void* const memory = host.allocate(chunks * sizeof(Chunk), 64);
   own.chunks = static_cast<Chunk*>(memory);
@@ -57,6 +59,7 @@ Status SpareAllocator::add_member(Host& host, Member member, const SpareLayout& 
     release_memory(host, own);
     return Status::no_memory;
   }
+  own.distrusted = own.taken + words;
   for (u64 i = 0; i < chunks; ++i) {
     new (own.chunks + i) Chunk;
     const u64 left = own.blocks - i * kChunkBlocks;
@@ -82,7 +85,7 @@ Status SpareAllocator::add_member(Host& host, Member member, const SpareLayout& 
 
 void SpareAllocator::release_memory(Host& host, Spare& own) {
   const u64 words = words_of(own.blocks);
-  if (own.taken != nullptr) host.release(own.taken, words * sizeof(u64));
+  if (own.taken != nullptr) host.release(own.taken, 2 * words * sizeof(u64));
   if (own.bad != nullptr) host.release(own.bad, words * sizeof(u64));
   if (own.chunks != nullptr) host.release(own.chunks, chunks_of(own.blocks) * sizeof(Chunk));
   own = Spare{};
@@ -237,14 +240,37 @@ void SpareAllocator::release(Member member, SpareBlock begin, u64 blocks) {
   DMR_ASSERT(find_bit(own.bad, begin.value, end, true) == end);
   DMR_ASSERT(own.counters.used >= blocks);
   for (u64 at = begin.value; at < end;) {
-    const u64 bits = bits_before(at, end);
+    const std::atomic_ref<u64> distrusted(own.distrusted[at / 64]);
+    const u64 kept = DMR_BUG(refused_block_reused) ? 0 : distrusted.load(std::memory_order_acquire);
+    const u64 bits = bits_before(at, end) & ~kept;
+    const u32 count = bit_count(bits);
     own.taken[at / 64] &= ~bits;
     Chunk& chunk = own.chunks[at / kChunkBlocks];
-    chunk.free = static_cast<u16>(chunk.free + bit_count(bits));
+    chunk.free = static_cast<u16>(chunk.free + count);
+    own.counters.used -= count;
+    own.counters.free += count;
     at = (at / 64 + 1) * 64;
   }
-  own.counters.used -= blocks;
-  own.counters.free += blocks;
+}
+
+void SpareAllocator::distrust(Member member, SpareBlock begin, u64 blocks) {
+  Spare& own = spare(member);
+  DMR_ASSERT(own.taken != nullptr && is_data(own, begin, blocks));
+  const u64 end = begin.value + blocks;
+  for (u64 at = begin.value; at < end; at = (at / 64 + 1) * 64) {
+    std::atomic_ref<u64>(own.distrusted[at / 64])
+        .fetch_or(bits_before(at, end), std::memory_order_release);
+  }
+}
+
+void SpareAllocator::trust(Member member, SpareBlock begin, u64 blocks) {
+  Spare& own = spare(member);
+  DMR_ASSERT(own.taken != nullptr && is_data(own, begin, blocks));
+  const u64 end = begin.value + blocks;
+  for (u64 at = begin.value; at < end; at = (at / 64 + 1) * 64) {
+    std::atomic_ref<u64>(own.distrusted[at / 64])
+        .fetch_and(~bits_before(at, end), std::memory_order_release);
+  }
 }
 
 bool SpareAllocator::next_bad(Cursor& cursor, BadRange& out) const {

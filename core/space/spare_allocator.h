@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // Which blocks of the spares are free. Kept in memory only: at open it is rebuilt from the index
-// and the records of bad spare blocks. Executor only.
+// and the records of bad spare blocks. Executor only, but for distrust().
 #pragma once
 
 #include "core/base/result.h"
@@ -60,8 +60,13 @@ class SpareAllocator {
   // These blocks are never given out again. They may be free, used or bad before. False, and
   // nothing changes, when they are not all blocks for data.
   [[nodiscard]] bool set_bad(Member member, SpareBlock begin, u64 blocks);
-  // All were used.
+  // All were used. Those that are distrusted stay so, though nobody's.
   void release(Member member, SpareBlock begin, u64 blocks);
+  // A write to these blocks failed and may still arrive: once released, they are not given out
+  // again before the next open. Any thread, as long as they cannot be released.
+  void distrust(Member member, SpareBlock begin, u64 blocks);
+  // It will not: the blocks themselves have refused it.
+  void trust(Member member, SpareBlock begin, u64 blocks);
 
   // The next range of bad blocks; at most 2^31 blocks long.
   [[nodiscard]] bool next_bad(Cursor& cursor, BadRange& out) const;
@@ -77,7 +82,8 @@ class SpareAllocator {
     u16 bad = 0;
   };
   struct Spare {
-    u64* taken = nullptr;  // bit b: block b is used, bad, metadata or behind the end
+    u64* taken = nullptr;       // bit b: block b is used, bad, metadata or behind the end
+    u64* distrusted = nullptr;  // behind `taken`; its words are changed atomically
     u64* bad = nullptr;
     Chunk* chunks = nullptr;
     u64 blocks = 0;  // of the device

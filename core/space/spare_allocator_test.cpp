@@ -154,6 +154,24 @@ TEST_F(SpareAllocatorTest, NeverGivesABadBlockAgain) {
   EXPECT_FALSE(blocks.contains({1, used.begin.value + 20}));
 }
 
+TEST_F(SpareAllocatorTest, GivesNoDistrustedBlockAgain) {
+  const SpareLayout layout = layout_of(40'000, 8);
+  add(1, layout);
+  const SpareExtent extent = spares.allocate(200).value();
+  ASSERT_EQ(extent.blocks, 200U);
+  spares.distrust(1, extent.begin + 30, 100);
+  spares.trust(1, extent.begin + 90, 10);
+  spares.release(1, extent.begin, 200);
+  EXPECT_EQ(spares.counters(1).used, 90U);
+  EXPECT_EQ(spares.counters(1).free, layout.data_blocks - 90);
+  const auto blocks = take_all(7);
+  EXPECT_EQ(blocks.size(), layout.data_blocks - 90);
+  for (u64 i = 0; i < 200; ++i) {
+    const bool free = i < 30 || i >= 130 || (i >= 90 && i < 100);
+    EXPECT_EQ(blocks.contains({1, extent.begin.value + i}), free) << i;
+  }
+}
+
 TEST_F(SpareAllocatorTest, TellsBadRangesWhileTheyChange) {
   const SpareLayout small = layout_of(100'000, 8);
   add(1, small);

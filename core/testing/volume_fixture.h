@@ -277,6 +277,9 @@ class VolumeFixture : public FakeHost {
     io.sectors = route.sectors;
     io.payload = &payload;
     perform(io);
+    if (op == IoOp::write && route.member != kMain) {
+      volume->spare_write_failed(route.member, route.sector, route.sectors, io.status);
+    }
     if (io.status != IoStatus::ok) return slow(op, at.value, route.sectors, fill, io.status);
     if (op == IoOp::write && route.member != kMain) volume->spare_written(route.member);
     return {Status::ok, 0, std::move(payload.bytes)};

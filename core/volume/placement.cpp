@@ -108,6 +108,7 @@ Task<Status> give_up_extent(FrameStack& frames, VolumeState& state, Confirmer& c
     const Status writes_elsewhere =
         co_await confirmer.confirm(frames, extent.member, Direction::write, state.host.now_ns());
     if (writes_elsewhere == Status::ok) {
+      state.spares.trust(extent.member, extent.begin, extent.blocks);
       state.spares.release(extent.member, extent.begin, extent.blocks);
     }
   }

@@ -6,16 +6,25 @@
 
 namespace dmr {
 
+void VolumeState::spare_write_failed(Member member, Sector sector, u32 sectors, IoStatus status) {
+  if (member == kMain || !may_arrive_late(status)) return;
+  const u64 first = sector.value >> geometry.block_shift;
+  const u64 last = (sector.value + sectors - 1) >> geometry.block_shift;
+  spares.distrust(member, SpareBlock(first), last - first + 1);
+}
+
 ErrorClass VolumeState::observe(const DeviceIo& io) {
   DMR_ASSERT(io.member < members);
   const Direction direction = io.op == IoOp::read ? Direction::read : Direction::write;
+  const bool writes = io.op == IoOp::write || io.op == IoOp::write_zeroes;
+  if (writes) spare_write_failed(io.member, io.sector, io.sectors, io.status);
   const ErrorClass error = classify(io.status, io.elapsed_ns, config.device_timeout_ns);
   if (DMR_BUG(error_class_ignored) && error != ErrorClass::none) return ErrorClass::medium;
   ++counters.errors[io.member][static_cast<u32>(direction)][static_cast<u32>(error)];
   if (error == ErrorClass::none) {
     breakers[io.member].succeeded(direction, host.now_ns());
     // Counted when it has completed, so that a flush which was sent before does not cover it.
-    if (io.member != kMain && (io.op == IoOp::write || io.op == IoOp::write_zeroes)) {
+    if (io.member != kMain && writes) {
       flush[io.member].written.fetch_add(1, std::memory_order_release);
     }
   } else if (io.op == IoOp::flush && !DMR_BUG(flush_error_swallowed)) {

@@ -79,6 +79,8 @@ struct VolumeState {
         .kind = kind, .member = member, .status = status, .sector = sector, .sectors = sectors});
   }
 
+  // A write of data to a spare failed. Any thread, while its blocks cannot change hands.
+  void spare_write_failed(Member member, Sector sector, u32 sectors, IoStatus status);
   // Books the answer of one device I/O and says what kind of error it was.
   ErrorClass observe(const DeviceIo& io);
   // The metadata can no longer be written: nothing may change any more.

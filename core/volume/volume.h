@@ -87,7 +87,8 @@ class Volume {
   //   When the device I/O has completed, or none was started: leave the slot (in a read section),
   //   and when drain_pending(slot) have the executor call check_drains().
   //   An I/O that failed: leave first, then submit() with the error.
-  //   A write to a spare that succeeded: spare_written() before it is acknowledged.
+  //   A write to a spare that succeeded: spare_written() before it is acknowledged. One that
+  //   failed: spare_write_failed(), with its place there, before it leaves the slot.
   [[nodiscard]] u32 epoch_slot(Sector sector) const { return state_.epochs.slot_of(sector); }
   [[nodiscard]] bool drain_pending(u32 slot) const { return state_.epochs.drain_pending(slot); }
   [[nodiscard]] Route route(Sector sector, u32 sectors, bool write) const {
@@ -123,6 +124,9 @@ class Volume {
   [[nodiscard]] u64 flush_refusals() const { return state_.refusals(); }
   void spare_written(Member member) {
     state_.flush[member].written.fetch_add(1, std::memory_order_release);
+  }
+  void spare_write_failed(Member member, Sector sector, u32 sectors, IoStatus status) {
+    state_.spare_write_failed(member, sector, sectors, status);
   }
 
  private:

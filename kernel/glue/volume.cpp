@@ -164,6 +164,12 @@ void dmr_volume_spare_written(void* volume, std::uint8_t member) {
   volume_of(volume).spare_written(member);
 }
 
+void dmr_volume_spare_write_failed(void* volume, std::uint8_t member, std::uint64_t sector,
+                                   std::uint32_t sectors, std::uint8_t status) {
+  volume_of(volume).spare_write_failed(member, dmr::Sector(sector), sectors,
+                                       static_cast<dmr::IoStatus>(status));
+}
+
 std::size_t dmr_volume_bytes() { return sizeof(KernelVolume); }
 
 void dmr_volume_construct(void* memory, void* target) { new (memory) KernelVolume(target); }

@@ -52,7 +52,14 @@ void VolumeQueue::device_done(DeviceOp& op) {
 void VolumeQueue::on_device_done(Piece& piece) {
   const DeviceOp& op = piece.op;
   const bool write = op.op == IoOp::write || op.op == IoOp::write_zeroes;
-  if (op.error == 0 && write && op.member != kMain) volume_.spare_written(op.member);
+  if (write && op.member != kMain) {
+    if (op.error == 0) {
+      volume_.spare_written(op.member);
+    } else {
+      volume_.spare_write_failed(op.member, Sector(op.offset / kSectorBytes), piece.sectors,
+                                 io_status_of(op.error));
+    }
+  }
   leave_epoch(piece.slot);
   if (op.error == 0 || op.op == IoOp::discard) [[likely]] {  // a discard is a hint
     release(piece);
