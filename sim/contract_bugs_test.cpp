@@ -59,6 +59,7 @@ constexpr Quarry kQuarries[] = {
     DMR_QUARRY(stays_in_epoch, "crowded"),
     DMR_QUARRY(rest_lost_by_outage, "flaky-transport"),
     DMR_QUARRY(refused_block_reused, "late-writes"),
+    DMR_QUARRY(late_home_reused, "late-writes"),
     DMR_QUARRY(healed_before_flush, "rewrite"),
     DMR_QUARRY(not_read_back, "marks"),
     DMR_QUARRY(flush_covers_later, "power-cuts"),

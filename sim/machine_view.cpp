@@ -83,28 +83,37 @@ Sector Machine::sector_at(Member member, Sector device_sector) {
 }
 
 // A write that the device or its cable has failed may still get there, as long as nobody has opened
-// the set anew. Only where no block lives: else no engine could ever write there again.
+// the set anew. Not where the same block lives still: else no engine could ever write there again.
 void Machine::arrive_late(const DeviceIo& io) {
   const bool cable = io.status == IoStatus::transport || io.status == IoStatus::timeout;
   if (!cable || io.member == kMain || volume_ == nullptr || !open_ended_) return;
-  if (!world.random().chance(300) || sector_at(io.member, io.sector) < Sector(oracle.sectors())) {
-    return;
-  }
+  if (!world.random().chance(300)) return;
   const auto layout = format::layout_of(volume_->superblock(), io.member);
   if (!layout) return;
   const SpareBlock first(io.sector.value / layout->block_sectors);
   const SpareBlock last((io.sector.value + io.sectors - 1) / layout->block_sectors);
   if (!layout->is_data(first, last - first + 1)) return;
-  std::vector<Data> data;
-  for (u32 i = 0; i < io.sectors; ++i) data.push_back(sector_of(io, i));
-  const auto arrive = [this, data = std::move(data), member = io.member, sector = io.sector,
+  struct Late {
+    Data data;
+    Sector owner;
+  };
+  std::vector<Late> late;
+  for (u32 i = 0; i < io.sectors; ++i) {
+    late.push_back({sector_of(io, i), sector_at(io.member, io.sector + i)});
+  }
+  const auto arrive = [this, late = std::move(late), member = io.member, sector = io.sector,
                        opens = counters_.opens] {
     if (opens != counters_.opens || volume_ == nullptr) return;
-    const u64 id = (u64{1} << 63U) | ++late_writes_;
-    const auto sectors = static_cast<u32>(data.size());
-    world.note("disk {}: a failed write of {}+{} arrives after all", member, sector.value, sectors);
-    disks[member]->write_at_power_cut(id, sector, sectors, [&data](u32 i) { return data[i]; });
-    disks[member]->write_completed(id, sector, sectors, false);
+    for (u32 i = 0; i < late.size(); ++i) {
+      const Sector at = sector + i;
+      // What its own block has there by now may be newer, and nobody could help that.
+      const bool owned = late[i].owner < Sector(oracle.sectors());
+      if (owned && sector_at(member, at) == late[i].owner) continue;
+      const u64 id = (u64{1} << 63U) | ++late_writes_;
+      world.note("disk {}: a failed write of {} arrives after all", member, at.value);
+      disks[member]->write_at_power_cut(id, at, 1, [&late, i](u32) { return late[i].data; });
+      disks[member]->write_completed(id, at, 1, false);
+    }
   };
   world.after(world.random().range(1, 2 * kSecond_ns), Lane::rest, arrive);
 }

@@ -34,6 +34,7 @@ enum class Bug : u8 {
   stays_in_epoch,         // a failed request is still counted while it waits for recovery
   rest_lost_by_outage,    // what a dead device does not give of a block is called lost
   refused_block_reused,   // a spare block whose write failed is given away though it may arrive
+  late_home_reused,       // the same, when the block becomes free only later
   healed_before_flush,    // a lost mark is cleared in place before main is flushed
   not_read_back,          // a block goes home to main without a look at what main took
   flush_covers_later,     // a flush counts for writes that came while it was under way

@@ -241,7 +241,8 @@ void SpareAllocator::release(Member member, SpareBlock begin, u64 blocks) {
   DMR_ASSERT(own.counters.used >= blocks);
   for (u64 at = begin.value; at < end;) {
     const std::atomic_ref<u64> distrusted(own.distrusted[at / 64]);
-    const u64 kept = DMR_BUG(refused_block_reused) ? 0 : distrusted.load(std::memory_order_acquire);
+    u64 kept = distrusted.load(std::memory_order_acquire);
+    if (DMR_BUG(refused_block_reused) || DMR_BUG(late_home_reused)) kept = 0;
     const u64 bits = bits_before(at, end) & ~kept;
     const u32 count = bit_count(bits);
     own.taken[at / 64] &= ~bits;
