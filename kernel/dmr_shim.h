@@ -102,6 +102,7 @@ struct dmr_member_config {
   uint64_t sectors;
   uint32_t logical_block_bytes;
   uint8_t present;
+  uint8_t native_fua;  // a FUA write is one command to it
 };
 
 struct dmr_open {
@@ -220,6 +221,8 @@ uint32_t dmr_volume_slot(const void* volume, uint64_t sector);
 struct dmr_route dmr_volume_route(const void* volume, uint64_t sector, uint32_t sectors,
                                   uint8_t write);
 uint8_t dmr_volume_writable(const void* volume);
+// Whether FUA writes may be sent to this member; others go to the engine, which flushes itself.
+uint8_t dmr_volume_takes_fua(const void* volume, uint8_t member);
 uint8_t dmr_volume_drain_pending(const void* volume, uint32_t slot);
 // Whether this member has to be flushed. If so, the ticket goes to exactly one of the next two.
 struct dmr_flush_ticket {

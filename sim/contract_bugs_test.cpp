@@ -63,6 +63,7 @@ constexpr Quarry kQuarries[] = {
     DMR_QUARRY(healed_before_flush, "rewrite"),
     DMR_QUARRY(not_read_back, "marks"),
     DMR_QUARRY(flush_covers_later, "power-cuts"),
+    DMR_QUARRY(fua_flush_swallowed, "refused-flushes"),
     DMR_QUARRY(own_flush_uncounted, "refused flushes", refused_flushes),
     DMR_QUARRY(checkpoint_flush_unheard, "refused-flushes"),
     DMR_QUARRY(body_lost_unseen, "refused flushes", refused_flushes),

@@ -175,8 +175,13 @@ bool Scenario::is_expected(const Finding& finding) const {
   // A spare that was left out since then shows what the power cut did to it when it comes back.
   if (is_of(cut_short_) && superblock && !finding.fatal) return true;
   if (is_of(cut_short_) && MetadataMap(machine_->disks).is_torn_copy(finding)) return true;
-  // A write that the device failed may have torn what it was to replace.
-  return machine_->disks[finding.member]->counters().failed_writes > 0 && !finding.fatal;
+  // A write that the device failed may have torn what it was to replace. Where there is no FUA, the
+  // flush behind the write is a part of it.
+  const SimDisk& disk = *machine_->disks[finding.member];
+  const DiskCounters& counters = disk.counters();
+  const bool failed =
+      counters.failed_writes > 0 || (!disk.native_fua && counters.failed_flushes > 0);
+  return failed && !finding.fatal;
 }
 
 }  // namespace dmr::sim

@@ -19,6 +19,7 @@ IoStatus SimDisk::ails(IoOp op, Sector sector, u32 sectors) {
   fail_next_ = IoStatus::ok;
   ++counters_.device_errors;
   if (op == IoOp::write) ++counters_.failed_writes;
+  if (op == IoOp::flush) ++counters_.failed_flushes;
   if (watcher_ == nullptr) return status;
   watcher_->device_error(name_, op, status, sector, sectors);
   if (forced && status != IoStatus::transport && op != IoOp::flush) {

@@ -53,7 +53,8 @@ struct DiskCounters {
   u64 media_errors = 0;
   u64 device_errors = 0;
   u64 failed_writes = 0;  // of those errors
-  u64 torn_blocks = 0;    // 4 KiB blocks that a power cut left partly new
+  u64 failed_flushes = 0;
+  u64 torn_blocks = 0;  // 4 KiB blocks that a power cut left partly new
 };
 
 // Told of trouble as it happens, before whoever sent the I/O hears of it.
@@ -105,6 +106,7 @@ class SimDisk {
   }
   [[nodiscard]] u32 fault_count() const { return fault_count_; }
   Ailment ailment;
+  bool native_fua = true;  // else a FUA write is a write and a flush with one answer
   // A write that fails without any effect.
   IoStatus refuse_write(Sector sector, u32 sectors, IoStatus status);
   // The next I/O fails like this, whatever it is.

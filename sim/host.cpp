@@ -21,7 +21,7 @@ u64 SimHost::delay() {
     ++slow_ios_;
     return random.range(1, troubles.slow_ns);
   }
-  if (random.chance(troubles.lag_of_1000)) return random.range(1, 20'000'000);
+  if (random.chance(troubles.lag_of_1000)) return random.range(1, kLag_ns);
   return random.range(1, 100'000);
 }
 
@@ -119,6 +119,11 @@ IoStatus SimHost::write_to_disk(Running& running, SimDisk& disk) {
   return disk.write(running.id, running.place, io.sectors, data);
 }
 
+IoStatus SimHost::flush_disk(SimDisk& disk, u64 sent) {
+  if (++flushes_ == troubles.flush_refused_at) disk.fail_next(IoStatus::transport);
+  return disk.flush(sent);
+}
+
 IoStatus SimHost::on_disk(Running& running) {
   DeviceIo& io = *running.io;
   SimDisk& disk = *disks_[io.member];
@@ -141,8 +146,7 @@ IoStatus SimHost::on_disk(Running& running) {
     case IoOp::write_zeroes:
       return write_to_disk(running, disk);
     case IoOp::flush:
-      if (++flushes_ == troubles.flush_refused_at) disk.fail_next(IoStatus::transport);
-      return disk.flush(running.sent);
+      return flush_disk(disk, running.sent);
     case IoOp::discard:
       return disk.discard(running.id, io.sector, io.sectors);
   }
@@ -176,7 +180,10 @@ void SimHost::complete(u64 id, Lane lane) {
   if (io.op != IoOp::read && io.op != IoOp::flush) {
     // Of a failed write nothing is promised, so a flush need not take it along.
     if (io.status == IoStatus::ok) {
-      disks_[io.member]->write_completed(id, running.place, io.sectors, io.fua);
+      SimDisk& disk = *disks_[io.member];
+      const bool flush = io.fua && !disk.native_fua;
+      disk.write_completed(id, running.place, io.sectors, io.fua && !flush);
+      if (flush) io.status = flush_disk(disk, world_.stamp());
     }
   }
   if (io.status != IoStatus::ok && on_failure) on_failure(io);

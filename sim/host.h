@@ -122,6 +122,7 @@ class SimHost final : public Host {
   [[nodiscard]] std::size_t in_flight() const { return running_.size(); }
 
  private:
+  static constexpr u64 kLag_ns = 20'000'000;
   static constexpr u64 kTimerLate_ns = 60'000'000'000;
   static constexpr u32 kSlots = 64;
   static constexpr u32 kEventKinds = static_cast<u32>(EventKind::pool_exhausted) + 1;
@@ -142,6 +143,7 @@ class SimHost final : public Host {
   void act(Running& running);
   void complete(u64 id, Lane lane);
   [[nodiscard]] Running* find(u64 id);
+  [[nodiscard]] IoStatus flush_disk(SimDisk& disk, u64 sent);
   [[nodiscard]] IoStatus on_disk(Running& running);
   [[nodiscard]] IoStatus write_to_disk(Running& running, SimDisk& disk);
   [[nodiscard]] u64 delay();

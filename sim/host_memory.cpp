@@ -11,6 +11,7 @@
 #include <sanitizer/asan_interface.h>
 #endif
 
+#include <algorithm>
 #include <cstdlib>
 #include <cstring>
 
@@ -71,7 +72,8 @@ void SimHost::request_pages(u32 count) {
     if (pages_at_once) {
       give_page();
     } else {
-      world_.after(delay(), Lane::rest, [this, life = life_] {
+      // Memory comes late, but not as late as a slow disk: a commit waits for it 5 s at most.
+      world_.after(std::min(delay(), kLag_ns), Lane::rest, [this, life = life_] {
         if (life != life_) return;
         give_page();
         kick();

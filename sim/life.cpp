@@ -10,8 +10,10 @@ namespace dmr::sim {
 
 namespace {
 
-Shape small_shape(u32 spares) {
+// Of every second seed, no disk has FUA of its own.
+Shape small_shape(u64 seed, u32 spares) {
   Shape shape;
+  shape.fua_by_flush = seed % 2 == 0 ? ~0U : 0U;
   shape.main_sectors = 512;
   shape.spare_sectors.assign(spares, 1700);
   return shape;
@@ -27,7 +29,7 @@ constexpr std::array<SectorRange, kScattered> scattered() {
 
 }  // namespace
 
-Life::Life(u64 seed, u32 spares) : machine(seed, small_shape(spares)) {
+Life::Life(u64 seed, u32 spares) : machine(seed, small_shape(seed, spares)) {
   if (machine.format() != Status::ok || machine.open() != Status::ok) {
     machine.oracle.fail(Rule::the_right_disks, "a fresh set cannot be made and opened");
   }

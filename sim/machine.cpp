@@ -25,7 +25,10 @@ Machine::Machine(u64 seed, const Shape& shape)
   for (const u64 sectors : shape.spare_sectors) {
     disks.push_back(std::make_unique<SimDisk>(world, static_cast<Member>(disks.size()), sectors));
   }
-  for (auto& disk : disks) disk->set_watcher(&oracle);
+  for (u32 m = 0; m < disks.size(); ++m) {
+    disks[m]->set_watcher(&oracle);
+    disks[m]->native_fua = ((shape.fua_by_flush >> m) & 1U) == 0;
+  }
   oracle.set_view(this);
   host.on_failure = [this](const DeviceIo& io) {
     // A failure that takes so long is a timeout in disguise, whatever its name.
@@ -37,6 +40,7 @@ Machine::Machine(u64 seed, const Shape& shape)
   host.on_event = [this](const Event& event) {
     // Where so much is bad that probes meet bad sectors too, the breaker opens with good reason.
     if (event.kind == EventKind::spare_exhausted) oracle.spare_exhausted();
+    if (event.kind == EventKind::metadata_failed) oracle.metadata_failed();
     // Whatever it refused, writes of users may have been in its cache.
     if (event.kind == EventKind::member_failed) oracle.expect_flush_error();
     if (event.kind == EventKind::returned || event.kind == EventKind::recovered) {
@@ -77,6 +81,7 @@ LoadRequest Machine::load_request() const {
   for (u32 m = 0; m < load.members; ++m) {
     load.device[m].present = ((absent >> m) & 1U) == 0;
     load.device[m].sectors = disks[m]->sectors();
+    load.device[m].native_fua = disks[m]->native_fua;
   }
   return load;
 }
@@ -207,6 +212,7 @@ Status Machine::close() {
   volume_->close(close);
   host.kick();
   if (!run_until([&] { return ended; }, "close")) return Status::timed_out;
+  oracle.closed();
   world.note("close: status {}", static_cast<u64>(close.status));
   if (host.in_flight() != 0) oracle.fail(Rule::nothing_hangs, "closed with I/O under way");
   drop_volume();

@@ -21,6 +21,7 @@ struct Shape {
   u32 block_sectors = 8;
   std::vector<u64> spare_sectors = {2048};
   format::Policy policy = format::Policy::redirect;
+  u32 fua_by_flush = 0;  // bit m: member m has no FUA of its own
   VolumeConfig config;
 };
 

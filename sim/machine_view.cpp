@@ -103,7 +103,7 @@ void Machine::arrive_late(const DeviceIo& io) {
   }
   const auto arrive = [this, late = std::move(late), member = io.member, sector = io.sector,
                        opens = counters_.opens] {
-    if (opens != counters_.opens || volume_ == nullptr) return;
+    if (opens != counters_.opens || volume_ == nullptr || !open_ended_) return;
     for (u32 i = 0; i < late.size(); ++i) {
       const Sector at = sector + i;
       // What its own block has there by now may be newer, and nobody could help that.

@@ -204,6 +204,7 @@ void Oracle::end_write(const Ticket& ticket, bool ok) {
       state.lost = Lost::no;
       state.read_failures = 0;
       state.outage_failures = 0;
+      state.outages = 0;
     }
     prune(state);
   }
@@ -248,6 +249,7 @@ void Oracle::prune(State& state) {
   if (state.versions.size() < 2) return;
   const u64 oldest_read = active_reads_.empty() ? kUnderWay : *active_reads_.begin();
   std::erase_if(state.versions, [&](const Version& version) {
+    if (commit_unknown_ && !version.acknowledged) return false;
     return std::any_of(state.versions.begin(), state.versions.end(), [&](const Version& other) {
       return other.durable && !other.discard && &other != &version && version.high <= other.low &&
              other.high <= oldest_read;

@@ -44,7 +44,11 @@ void Oracle::device_error(Member disk, IoOp op, IoStatus status, Sector sector, 
   for (u32 i = 0; status == IoStatus::unspecified && op == IoOp::read && i < sectors; ++i) {
     const Sector at = sector + i;
     const Sector whose = disk == kMain || view_ == nullptr ? at : view_->sector_at(disk, at);
-    if (whose.value < this->sectors()) ++states_[whose.value].outage_failures;
+    if (whose.value >= this->sectors()) continue;
+    State& state = states_[whose.value];
+    ++state.outage_failures;
+    if (state.outages == 0 || state.last_outage != outage_) ++state.outages;
+    state.last_outage = outage_;
   }
   // Right after a success an unspecified failure of the device cannot be told from a bad place: a
   // write may be redirected because of it. It must not make anything lost, though.
@@ -80,6 +84,16 @@ void Oracle::power_cut() {
   }
   for (const u32 at : unflushed_) states_[at].listed = false;
   unflushed_.clear();
+}
+
+void Oracle::closed() {
+  if (!commit_unknown_) return;
+  const u64 now = world_.stamp();
+  for (State& state : states_) {
+    for (Version& version : state.versions) {
+      if (!version.acknowledged) version.high = now;
+    }
+  }
 }
 
 void Oracle::audit_sector(Sector sector, bool lost) {

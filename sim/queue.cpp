@@ -210,7 +210,10 @@ void SimQueue::launch(Piece& piece, const Route& route) {
 void SimQueue::act(Piece& piece, const Route& route) {
   const Ticket& t = piece.job->user->ticket;
   const bool read = t.op == IoOp::read;
-  if (route.kind == RouteKind::device && (t.op != IoOp::discard || route.member == kMain)) {
+  const bool to_device = route.kind == RouteKind::device &&
+                         (t.op != IoOp::discard || route.member == kMain) &&
+                         (read || !t.fua || volume_->takes_fua(route.member));
+  if (to_device) {
     piece.io.member = route.member;
     piece.io.op = t.op;
     piece.io.fua = t.fua && !read;
@@ -236,6 +239,7 @@ void SimQueue::act(Piece& piece, const Route& route) {
     world_.note("client: {}+{} is lost or gone", piece.sector.value, piece.sectors);
     finish(piece, false, piece.sector);
   } else {
+    if (route.kind != RouteKind::device) ++slow_;  // else it goes there for its flush alone
     to_executor(piece);
   }
 }
@@ -269,13 +273,13 @@ void SimQueue::device_done(Piece& piece) {
     finish(piece, true, piece.sector);
     return;
   }
+  ++slow_;
   piece.request.error = piece.io.status;
   piece.request.elapsed_ns = piece.io.elapsed_ns;
   to_executor(piece);
 }
 
 void SimQueue::to_executor(Piece& piece) {
-  ++slow_;
   const Ticket& t = piece.job->user->ticket;
   Request& request = piece.request;
   request.op = t.op;

@@ -32,6 +32,7 @@ Shape Scenario::shape_for(u64 seed, const Profile& profile) {
     shape.config.io_contexts = shape.config.work_items * 2 + 2;
     shape.config.health_records = static_cast<u32>(dice.range(1, 4));
   }
+  shape.fua_by_flush = dice.below32(1U << kMaxMembers);
   return shape;
 }
 

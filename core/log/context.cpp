@@ -5,6 +5,8 @@
 #include <cstring>
 #include <new>
 
+#include "core/base/bugs.h"
+
 namespace dmr {
 
 struct StoreContext::Memory {
@@ -15,6 +17,10 @@ struct StoreContext::Memory {
   DeviceIo contexts[kContexts];
   DeviceIo* batch[kContexts];
   DeviceIo* retry[kContexts];
+  DeviceIo flush[kMaxMembers];
+  DeviceIo* flush_batch[kMaxMembers];
+  u32 flush_lane[kMaxMembers];
+  u64 refused_before[kMaxMembers];
 };
 
 Status StoreContext::open() {
@@ -26,6 +32,7 @@ Status StoreContext::open() {
   for (u32 i = 0; i < kContexts; ++i) {
     memory_->batch[i] = ::new (static_cast<void*>(&memory_->contexts[i])) DeviceIo;
   }
+  for (DeviceIo& flush : memory_->flush) ::new (static_cast<void*>(&flush)) DeviceIo;
   reset();
   return Status::ok;
 }
@@ -42,7 +49,7 @@ void StoreContext::reset() {
   std::memset(&memory_->superblock, 0, sizeof(memory_->superblock));
   geometry = Geometry{};
   for (SpareLayout& one : layout) one = SpareLayout{};
-  present = MemberSet{};
+  present = native_fua = MemberSet{};
   open_epoch = 0;
   membership_recorded = 0;
 }
@@ -102,11 +109,80 @@ std::span<DeviceIo* const> StoreContext::collect_failed(u32 count) const {
   return {memory_->retry, failed};
 }
 
-Task<Status> StoreContext::write_batch(FrameStack& /*frames*/, u32 count) {
+// The members that are to be flushed instead.
+MemberSet StoreContext::take_fua_away(u32 count) {
+  MemberSet members;
+  for (DeviceIo* io : batch(count)) {
+    if (!io->fua || takes_fua(io->member)) continue;
+    io->fua = false;
+    members.add(io->member);
+    memory_->refused_before[io->member] = flushes[io->member].refused();
+  }
+  return members;
+}
+
+Task<Status> StoreContext::write_batch(FrameStack& frames, u32 count) {
+  const MemberSet members = take_fua_away(count);
   co_await run_batch(count);
   const std::span<DeviceIo* const> failed = collect_failed(count);
   if (!failed.empty()) co_await IoBatchAwait{host, executor, failed};
+  if (members.empty()) co_return Status::ok;
+  co_return co_await flush_written(frames, count, members);
+}
+
+// Of those members that have taken something.
+u32 StoreContext::begin_flushes(u32 count, MemberSet members) {
+  MemberSet written;
+  for (const DeviceIo* io : batch(count)) {
+    if (io->status == IoStatus::ok && members.has(io->member)) written.add(io->member);
+  }
+  u32 started = 0;
+  for (Member m = 1; m < kMaxMembers; ++m) {
+    if (!written.has(m)) continue;
+    memory_->flush_lane[m] = flushes.begin_own(m);
+    DeviceIo& io = memory_->flush[started];
+    io = DeviceIo{};
+    io.member = m;
+    io.op = IoOp::flush;
+    memory_->flush_batch[started++] = &io;
+  }
+  counters.flushes += started;
+  return started;
+}
+
+Task<Status> StoreContext::flush_written(FrameStack& /*frames*/, u32 count, MemberSet members) {
+  const u32 started = begin_flushes(count, members);
+  co_await IoBatchAwait{host, executor, {memory_->flush_batch, started}};
+  for (u32 i = 0; i < started; ++i) {
+    const DeviceIo& io = memory_->flush[i];
+    if (io.status != IoStatus::ok) {
+      flushes.refuse(io.member);  // writes of users may have been in the cache that is gone
+      Event event;
+      event.kind = EventKind::flush_failed;
+      event.member = io.member;
+      event.status = io.status;
+      host.event(event);
+    }
+    flushes.end_own(executor, io.member, memory_->flush_lane[io.member]);
+  }
+  for (u32 i = 0; i < started; ++i) {
+    const Member m = memory_->flush[i].member;
+    co_await FlushOutcomesAwait{flushes[m], executor};
+    if (flushes[m].refused() == memory_->refused_before[m]) continue;
+    for (DeviceIo* io : batch(count)) {
+      if (io->member == m && io->status == IoStatus::ok) io->status = IoStatus::unspecified;
+    }
+  }
   co_return Status::ok;
+}
+
+bool StoreContext::takes_fua(Member member) const {
+  return native_fua.has(member) || DMR_BUG(fua_flush_swallowed);
+}
+
+void StoreContext::set_present(Member member, const MemberDevice& device) {
+  present.add(member);
+  if (device.native_fua) native_fua.add(member);
 }
 
 format::MemberState StoreContext::state(Member member) const {

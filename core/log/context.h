@@ -94,7 +94,8 @@ class StoreContext {
   [[nodiscard]] IoBatchAwait run_batch(u32 count) const {
     return IoBatchAwait{host, executor, batch(count)};
   }
-  // Each that failed is tried once more.
+  // Each that failed is tried once more. Where a member has no FUA of its own, one flush follows
+  // those that ask for it, which is not: when it is refused, all of them have failed there.
   Task<Status> write_batch(FrameStack& frames, u32 count);
   [[nodiscard]] DeviceIo& io(u32 index) const;
   [[nodiscard]] IoStatus status(u32 index) const { return io(index).status; }
@@ -104,6 +105,9 @@ class StoreContext {
   void set_state(Member member, format::MemberState state);
   // Spares that carry the newest metadata: live by the membership, and here.
   [[nodiscard]] MemberSet live() const;
+  // Whether FUA writes may be sent there.
+  [[nodiscard]] bool takes_fua(Member member) const;
+  void set_present(Member member, const MemberDevice& device);
   [[nodiscard]] std::span<const SpareLayout> spares() const;
   [[nodiscard]] format::Place place(format::Kind kind, Member member, u8 area,
                                     Sector address) const;
@@ -114,6 +118,7 @@ class StoreContext {
   Geometry geometry;
   SpareLayout layout[kMaxMembers];  // of spares
   MemberSet present;                // handed in, and proven to be what the table says
+  MemberSet native_fua;             // see MemberDevice
   u64 open_epoch = 0;               // of this opening; 0 until writing begins
   u64 membership_recorded = 0;      // the generation that is known to be durable
   StoreCounters counters;
@@ -122,6 +127,9 @@ class StoreContext {
  private:
   struct Memory;
   [[nodiscard]] std::span<DeviceIo* const> collect_failed(u32 count) const;
+  MemberSet take_fua_away(u32 count);
+  [[nodiscard]] u32 begin_flushes(u32 count, MemberSet members);
+  Task<Status> flush_written(FrameStack& frames, u32 count, MemberSet members);
   Memory* memory_ = nullptr;
 };
 

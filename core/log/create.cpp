@@ -64,7 +64,7 @@ Status MetadataStore::describe_members(const FormatRequest& request) {
     const Result<SpareLayout> layout = format::layout_of(block, m);
     if (!layout) return layout.status();
     context_.layout[m] = *layout;
-    context_.present.add(m);
+    context_.set_present(m, device);
   }
   context_.present.add(kMain);
   // What a reader would refuse is refused here, before anything is written.

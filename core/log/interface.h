@@ -94,6 +94,9 @@ struct MemberDevice {
   bool present = false;
   u64 sectors = 0;
   u32 logical_block_bytes = 512;
+  // A FUA write is one command to it. Else it is a write and a flush, whose refusal nobody could
+  // tell from that of the write: no FUA write is sent there, but those two, one after the other.
+  bool native_fua = false;
   char identity[format::kIdentityBytes] = {};  // empty: the device has none, nothing is compared
 };
 

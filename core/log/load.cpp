@@ -147,7 +147,7 @@ Status MetadataStore::accept_device(Member member, const LoadRequest& request, b
   }
   const Status right = compare_device(member, request);
   if (right != Status::ok) return right;
-  context_.present.add(member);
+  context_.set_present(member, request.device[member]);
   if (state == format::MemberState::missing) {
     finding.kind = FindingKind::member_stale;
     findings_.found(finding);

@@ -42,7 +42,7 @@ Status MetadataStore::adopt_backup(const RestoreRequest& request) {
     } else if (device.logical_block_bytes != row.logical_block_bytes) {
       return Status::invalid;
     }
-    context_.present.add(m);
+    context_.set_present(m, device);
   }
   if (context_.live().empty()) return Status::invalid;
   block.header.sequence = larger(block.header.sequence, request.seen_superblock);

@@ -104,6 +104,8 @@ class MetadataStore {
   [[nodiscard]] u32 members() const;                             // rows in use, main included
   [[nodiscard]] format::MemberState state(Member member) const;
   [[nodiscard]] bool present(Member member) const;  // handed in, and proven to be the right one
+  // Any thread, once loaded: whether FUA writes may be sent to this member.
+  [[nodiscard]] bool takes_fua(Member member) const { return context_.takes_fua(member); }
   [[nodiscard]] const StoreCounters& counters() const;
   // Whoever else flushes members while the store works books it here.
   [[nodiscard]] FlushBook& flushes() { return context_.flushes; }

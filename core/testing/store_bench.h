@@ -124,6 +124,7 @@ class StoreBench {
     MemberDevice one;
     one.present = true;
     one.sectors = disks.sectors(m);
+    one.native_fua = native_fua;
     return one;
   }
   [[nodiscard]] LoadRequest load_request() const {
@@ -177,6 +178,7 @@ class StoreBench {
     return true;
   }
 
+  bool native_fua = true;  // of all members
   MemoryDisks disks;
   Executor executor;
   FrameStack frames;

@@ -22,6 +22,7 @@ struct MemoryDisk {
   IoStatus status = IoStatus::medium;
   std::optional<IoStatus> gone;  // every I/O fails like this
   bool refuses_flush = false;
+  bool native_fua = true;
   u64 reads = 0;
   u64 writes = 0;
   u64 flushes = 0;
@@ -169,6 +170,7 @@ class VolumeFixture : public FakeHost {
   [[nodiscard]] MemberDevice device(u32 index) const {
     MemberDevice found;
     found.present = true;
+    found.native_fua = disks[index].native_fua;
     found.sectors = disks[index].sectors();
     return found;
   }

@@ -85,14 +85,19 @@ Task<Status> Recovery::write_in_place(FrameStack& frames, WorkItem& item, BlockP
     prepare(io, IoOp::write, place_of(state_, home, part.block, part.first, part.sectors), nullptr);
     io.payload = source.payload;
     io.payload_offset = source.payload_offset;
-    io.fua = item.fua && !DMR_BUG(fua_dropped_on_retry);
+    const bool durable = item.fua && !DMR_BUG(fua_dropped_on_retry);
+    io.fua = durable && state_.store.takes_fua(home.member);
+    const bool flush = durable && !io.fua;
     (void)co_await run_io(state_, io);
     error = state_.observe(io);
     if (error == ErrorClass::none) {
       ++state_.counters.retried_writes;
       // Only a lost mark that is cleared on main needs proof that main really took it.
-      if (!heals || home.member != kMain) co_return Status::ok;
-      co_return co_await verify(frames, item, part, home, refused);
+      if (heals && home.member == kMain) {
+        co_return co_await verify(frames, item, part, home, refused);
+      }
+      if (!flush) co_return Status::ok;
+      co_return co_await make_durable(frames, item, home.member, refused);
     }
     if (error == ErrorClass::device) break;
     // Before the last attempt: had an outage just ended, that attempt would go well.

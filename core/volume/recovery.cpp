@@ -55,7 +55,7 @@ Task<Status> Recovery::serve_span(FrameStack& frames, WorkItem& item, Span span)
 }
 
 // The request as the hot path would have sent it. `again`: something needs recovery.
-Task<Status> Recovery::pass_through(FrameStack&, WorkItem& item, Span span) {
+Task<Status> Recovery::pass_through(FrameStack& frames, WorkItem& item, Span span) {
   DeviceIo& io = *item.tools.io[0];
   const Sector end = span.begin + span.sectors;
   for (Sector at = span.begin; at < end;) {
@@ -84,14 +84,33 @@ Task<Status> Recovery::pass_through(FrameStack&, WorkItem& item, Span span) {
             {route.member, route.sector, route.sectors}, nullptr);
     io.payload = source.payload;
     io.payload_offset = source.payload_offset;
-    io.fua = item.fua;
+    io.fua = item.fua && state_.store.takes_fua(route.member);
+    const bool flush = item.fua && !io.fua;
+    const u64 refused = state_.flush[route.member].refused();
     item.payload_busy = true;
     (void)co_await run_io(state_, io);
     item.payload_busy = false;
     if (state_.observe(io) != ErrorClass::none) co_return Status::again;
+    if (flush && co_await make_durable(frames, item, route.member, refused) != Status::ok) {
+      item.bad_sector = at;
+      co_return Status::io_error;
+    }
     at = at + route.sectors;
   }
   co_return Status::ok;
+}
+
+// Never tried again: a refused flush may have cost others their data, and its success later would
+// say nothing about that.
+Task<Status> Recovery::make_durable(FrameStack&, WorkItem& item, Member member, u64 refused) {
+  DeviceIo& io = *item.tools.io[1];
+  if (co_await run_flush(state_, io, member) != ErrorClass::none) {
+    state_.tell(EventKind::flush_failed, member, Sector(0), 0, io.status);
+    if (member != kMain) committer_.request_retire(member);
+    co_return Status::io_error;
+  }
+  co_await flush_outcomes(state_, member);
+  co_return state_.flush[member].refused() == refused ? Status::ok : Status::io_error;
 }
 
 void Recovery::answer(WorkItem& item, Status status, Sector bad_sector) {

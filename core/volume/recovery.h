@@ -48,6 +48,8 @@ class Recovery {
   Task<Status> write_block(FrameStack& frames, WorkItem& item, BlockPart part);
   Task<Status> write_in_place(FrameStack& frames, WorkItem& item, BlockPart part, Home home,
                               bool heals);
+  // After a write, in place of FUA: flushes. `refused` by the member before the write.
+  Task<Status> make_durable(FrameStack& frames, WorkItem& item, Member member, u64 refused);
   Task<Status> verify(FrameStack& frames, WorkItem& item, BlockPart part, Home home, u64 refused);
   Task<Status> redirect(FrameStack& frames, WorkItem& item, BlockPart part, Home home,
                         bool refused);

@@ -29,7 +29,7 @@ void Volume::submit(Request& request) {
   }
   if (writes && !writable()) return reject(request, Status::read_only);
   if (request.error == IoStatus::ok) {
-    ++state_.counters.held_requests;
+    if (!request.fua) ++state_.counters.held_requests;  // those may come for their flush
     if (DMR_BUG(request_lost)) return;
   }
   waiting_.push_back(request);

@@ -133,6 +133,10 @@ dmr_route dmr_volume_route(const void* volume, std::uint64_t sector, std::uint32
 
 std::uint8_t dmr_volume_writable(const void* volume) { return volume_of(volume).writable(); }
 
+std::uint8_t dmr_volume_takes_fua(const void* volume, std::uint8_t member) {
+  return volume_of(volume).takes_fua(member);
+}
+
 std::uint8_t dmr_volume_drain_pending(const void* volume, std::uint32_t slot) {
   return volume_of(volume).drain_pending(slot);
 }
@@ -192,6 +196,7 @@ void dmr_volume_open(void* volume, dmr_open* open) {
   for (u32 m = 0; m < open->members; ++m) {
     load.device[m].present = open->member[m].present != 0;
     load.device[m].sectors = open->member[m].sectors;
+    load.device[m].native_fua = open->member[m].native_fua != 0;
     load.device[m].logical_block_bytes = open->member[m].logical_block_bytes;
   }
   for (u32 i = 0; i < kTunables; ++i) dmr_volume_tune(volume, i, open->tunable[i]);

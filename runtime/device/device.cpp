@@ -16,6 +16,7 @@
 #include <fmt/format.h>
 
 #include "runtime/device/identity.h"
+#include "runtime/device/native_fua.h"
 
 namespace dmr::runtime {
 namespace {
@@ -159,6 +160,7 @@ Expected<void> Device::measure(const DeviceOptions& options) {
       return fail(path_ + ": is read-only");
     }
     identity_ = identity_of(fd_.get());
+    native_fua_ = has_native_fua(fd_.get());
   } else {
     struct stat info{};
     if (::fstat(fd_.get(), &info) != 0) return fail_errno(path_, errno);

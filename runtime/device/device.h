@@ -54,6 +54,8 @@ class Device {
   [[nodiscard]] bool is_block_device() const { return block_device_; }
   [[nodiscard]] bool buffered() const { return buffered_; }  // no direct I/O: rules 3, 4 are weaker
   [[nodiscard]] bool read_only() const { return read_only_; }
+  // FUA writes are one command each. Not with decorators: below them a write and a flush are sent.
+  [[nodiscard]] bool native_fua() const { return native_fua_ && top_ == nullptr; }
   [[nodiscard]] bool in_memory() const { return inline_fd_.valid(); }  // tmpfs or ramfs
 
   [[nodiscard]] int fd() const { return fd_.get(); }
@@ -88,6 +90,7 @@ class Device {
   u32 logical_block_bytes_ = kSectorBytes;
   u32 physical_block_bytes_ = kSectorBytes;
   bool block_device_ = false;
+  bool native_fua_ = false;
   bool buffered_ = false;
   bool read_only_ = false;
 };

@@ -117,6 +117,7 @@ void FaultyLayer::write_around(const LayerIo& io) {
 LayerResult FaultyLayer::run(const LayerIo& io) {
   const bool write = io.op == IoOp::write || io.op == IoOp::write_zeroes;
   Verdict verdict;
+  int flush_error = 0;  // of the flush that a FUA write has behind it
   {
     const std::lock_guard lock(mutex_);
     if (plan_.gone_after != FaultRange::kForEver) {
@@ -133,6 +134,8 @@ LayerResult FaultyLayer::run(const LayerIo& io) {
       verdict = judge(sector, end, write);
       if (write && verdict.error == 0) heal(sector, end);
     }
+    if (write && io.fua && verdict.error == 0) flush_error = plan_.flush_error;
+    if (flush_error != 0) ++failed_flushes_;
     if (verdict.delay_ms != 0) ++slow_;
     if (verdict.error != 0) {
       ++(io.op == IoOp::flush ? failed_flushes_ : (write ? failed_writes_ : failed_reads_));
@@ -140,7 +143,10 @@ LayerResult FaultyLayer::run(const LayerIo& io) {
     }
   }
   if (verdict.error == 0) {
-    LayerResult result = below_->run(io);
+    LayerIo part = io;
+    part.fua = io.fua && flush_error == 0;
+    LayerResult result = below_->run(part);
+    if (result.error == 0) result.error = flush_error;
     result.delay_ms += verdict.delay_ms;
     return result;
   }

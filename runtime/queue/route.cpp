@@ -70,7 +70,8 @@ void VolumeQueue::place(QueueRequest& request, const Route& route, u32 slot) {
   state.next = sector + route.sectors;
   state.left -= route.sectors;
   const bool discard = request.op == IoOp::discard;
-  const bool device = route.kind == RouteKind::device && (!discard || route.member == kMain);
+  const bool device = route.kind == RouteKind::device && (!discard || route.member == kMain) &&
+                      (!request.fua || !is_write(request.op) || volume_.takes_fua(route.member));
   if (device) {
     start_device(*take_piece(request, sector, route.sectors), route, slot);
     return;

@@ -9,6 +9,7 @@
 
 #include <gtest/gtest.h>
 
+#include "runtime/device/volatile_cache.h"
 #include "runtime/testing/allocation_count.h"
 #include "runtime/testing/volume_fixture.h"
 
@@ -130,6 +131,41 @@ TEST_F(VolumeQueueTest, MoreRequestsThanPiecesAllGetTheirTurn) {
   load.run();
   EXPECT_EQ(load.failed(), 0U);
   EXPECT_EQ(load.queue().in_flight(), 0U);
+}
+
+TEST_F(VolumeQueueTest, ARefusedFlushBehindAFuaWriteFailsItAndIsToldToEveryClientOnce) {
+  make(TempFolder::Where::memory, "{}");
+  Client writer(*volume);
+  Client other(*volume);
+  ASSERT_EQ(other.fill(Sector(0), 8, 1).error, 0);
+  ASSERT_TRUE(faulty(*volume, kMain).control(Json{{"flush_error", "EIO"}}));
+  EXPECT_EQ(writer.fill(Sector(800), 8, 2, true).error, EIO);
+  ASSERT_TRUE(faulty(*volume, kMain).control(Json{{"clear", true}}));
+  EXPECT_EQ(writer.fill(Sector(800), 8, 3, true).error, 0);
+  EXPECT_EQ(other.flush().error, EIO);
+  EXPECT_EQ(other.flush().error, 0);
+  EXPECT_EQ(writer.value_of(Sector(800), 8), 3);
+}
+
+// A volume over a cache that forgets: what was written with FUA is there, and nothing else.
+TEST_F(VolumeQueueTest, AFuaWriteIsBelowTheCacheWhenItIsAnswered) {
+  folder = std::make_unique<TempFolder>(TempFolder::Where::memory);
+  SetPaths specs{folder->file("main", 64 << 20), {folder->file("spare", 16 << 20)}};
+  create_set(specs);
+  specs.main = "volatile-cache:" + specs.main;
+  auto opened = open_set(specs);
+  ASSERT_TRUE(opened) << opened.error().message;
+  volume = std::move(*opened);
+  Client client(*volume);
+  ASSERT_EQ(client.fill(Sector(800), 8, 5, true).error, 0);
+  ASSERT_EQ(client.fill(Sector(1600), 8, 6).error, 0);
+  auto& cache =
+      static_cast<VolatileCacheLayer&>(*volume->devices()[kMain]->find_layer("volatile-cache"));
+  EXPECT_EQ(cache.unflushed_sectors(), 8U);
+  EXPECT_EQ(cache.power_cut([](u64) { return false; }), 0);
+  cache.power_on();
+  EXPECT_EQ(client.value_of(Sector(800), 8), 5);
+  EXPECT_EQ(client.value_of(Sector(1600), 8), 0);
 }
 
 // The commits of the refused writes wait for every flush that has begun; one that waits for their

@@ -148,6 +148,7 @@ MemberDevice describe(const Device* device) {
   result.present = true;
   result.sectors = device->sectors();
   result.logical_block_bytes = device->logical_block_bytes();
+  result.native_fua = device->native_fua();
   const std::string& identity = device->identity();
   std::memcpy(result.identity, identity.data(),
               std::min(identity.size(), sizeof(result.identity) - 1));
