@@ -118,7 +118,15 @@ Task<Status> Committer::commit_some(FrameStack& frames) {
 
 void Committer::refuse(CommitEntry& entry) {
   give_back(entry);
-  state_.tell(EventKind::spare_exhausted, kMain, Sector(0), 0);
+  for (u32 i = 0; i < entry.count; ++i) {
+    const format::Record& record = entry.records[i];
+    if (record.type != static_cast<u8>(format::RecordType::mapping)) continue;
+    const Sector end = state_.geometry.first_sector(Block(record.block + record.length - 1)) +
+                       state_.geometry.sectors_in(Block(record.block + record.length - 1));
+    const Sector begin = state_.geometry.first_sector(Block(record.block));
+    state_.tell(EventKind::spare_exhausted, kMain, begin, end - begin);
+    break;  // the first tells where
+  }
   entry.status = Status::no_space;
   state_.executor.post(entry.node);
 }

@@ -123,6 +123,11 @@ TEST(Volume, MoreLostBlocksThanTheCheckpointHoldsLeaveAVolumeThatOpensAndTakesWr
   }
   f.disks[0].bad_read.clear();
   EXPECT_GT(f.volume->stats().lost_sectors, 1024U * 7);
+  // Those that could not be recorded are told, each with its place.
+  EXPECT_GT(f.count(EventKind::spare_exhausted), 0U);
+  for (const Event& event : f.events) {
+    EXPECT_TRUE(event.kind != EventKind::spare_exhausted || event.sectors == 8);
+  }
   // All the spare blocks are to be had still, also for blocks that no record names yet.
   const u64 room = f.volume->stats().member[1].free_blocks;
   ASSERT_GT(room, 100U);
@@ -259,6 +264,9 @@ TEST(Volume, WhenNoSpareBlockIsLeftTheWriteFailsWithNoSpaceAndTheRestGoesOn) {
   EXPECT_EQ(last, Status::no_space);
   EXPECT_GE(stored + 2, room);
   EXPECT_GE(f.count(EventKind::spare_exhausted), 1U);
+  for (const Event& event : f.events) {
+    EXPECT_TRUE(event.kind != EventKind::spare_exhausted || event.sectors == 0);
+  }
   EXPECT_EQ(f.write(40000, 8, 0x13).status, Status::ok);
   EXPECT_TRUE(all_equal(f.read(0, 8).data, 0, 8, 0x12));
 }

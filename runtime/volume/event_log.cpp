@@ -105,7 +105,8 @@ std::string text_of(const Event& event) {
     case EventKind::spare_low:
       return "less than an eighth of the spare blocks is free";
     case EventKind::spare_exhausted:
-      return "no spare block is left: refused writes will fail";
+      if (event.sectors == 0) return "no spare block is left: refused writes will fail";
+      return where + ": the metadata has no room to record what became of it";
     case EventKind::member_failed:
       return member + ": retired after an error" + why;
     case EventKind::breaker_open:
