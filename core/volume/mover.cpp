@@ -173,7 +173,10 @@ Task<Status> Mover::hold_batch(FrameStack& frames) {
     step.held = false;
     state_.locks.request(step.lock, step.begin, step.begin + step.blocks);
   }
-  for (u32 i = 0; i < step_count_; ++i) co_await state_.locks.wait(steps_[i].lock);
+  for (u32 i = 0; i < step_count_; ++i) {
+    const bool granted = co_await state_.locks.wait(steps_[i].lock);
+    DMR_ASSERT(granted);
+  }
   for (u32 i = 0; i < step_count_; ++i) {
     Step& step = steps_[i];
     const Result<HoldId> hold = co_await place_hold(frames, state_, step.begin, step.blocks);

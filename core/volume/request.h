@@ -29,6 +29,7 @@ struct Request {
   void (*done)(Request&) = nullptr;
   void* context = nullptr;  // the host's
   Ready node;               // the engine's
+  u64 deadline_ns = 0;      // the engine's: when a read is answered at the latest
 };
 
 // A host cuts larger requests.

@@ -144,6 +144,7 @@ class Volume {
   [[nodiscard]] Route by_member_state(Route found, bool write) const;
   static void reject(Request& request, Status status);
   void await_outcomes(Request& request);
+  [[nodiscard]] u64 answer_overdue_waiting(u64 now);
 
   VolumeState state_;
   Confirmer confirmer_;
