@@ -149,6 +149,7 @@ void Volume::finish_item(WorkItem& item) {
 
 void Volume::command(Command& command) {
   command.status = Status::ok;
+  command.rest = command.ranges.empty() ? Sector(0) : command.ranges.front().begin;
   if (!running_ || state_.closing) {
     command.status = Status::closed;
   } else if (!writable()) {
