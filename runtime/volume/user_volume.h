@@ -63,6 +63,8 @@ class UserVolume {
   virtual Expected<std::unique_ptr<Queue>> make_queue() = 0;
 
   // ---- any thread ----
+  // Flushes that a member refused so far.
+  [[nodiscard]] virtual u64 flush_refusals() const = 0;
   [[nodiscard]] virtual const std::string& name() const = 0;
   [[nodiscard]] virtual u64 sectors() const = 0;
   [[nodiscard]] virtual u32 logical_block_bytes() const = 0;   // unit of requests: main's
