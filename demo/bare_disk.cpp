@@ -43,6 +43,7 @@ class BareQueue final : public runtime::Queue {
   void watch(int fd) override { watched_ = fd; }
   bool watched_readable() override { return std::exchange(readable_, false); }
   void wake() override { (void)::eventfd_write(wake_.get(), 1); }
+  void answers_received() override {}
   unsigned in_flight() const override { return static_cast<unsigned>(waiting_.size()); }
   bool register_memory(std::span<std::byte>) override { return false; }
 

@@ -23,6 +23,7 @@ class BareDisk final : public exports::Source {
   bool read_only() const override { return device_.read_only(); }
   bool zeroes_fast() const override { return false; }
   runtime::Expected<std::unique_ptr<runtime::Queue>> make_queue() override;
+  u64 flush_refusals() const override { return 0; }  // its own go to who flushes
 
  private:
   runtime::Device& device_;

@@ -73,6 +73,7 @@ struct dmr_target {
   struct dmr_cpu __percpu* cpu;
   struct block_device* place[DMR_MAX_MEMBERS];  // by member number; null: missing
   bool running;
+  bool suspending;     // commands of users end with their turn
   bool flush_latched;  // a member refused a flush: no write before the next resume
   u64 flush_refusals;  // the engine's count at the last resume
 
@@ -141,6 +142,8 @@ void dmr_call(struct dmr_target* t, void (*fn)(struct dmr_target* t, void* arg),
 void dmr_host_continue(struct dmr_target* t, struct dmr_io_words* words);
 
 // life.c
+void dmr_presuspend(struct dm_target* ti);
+void dmr_presuspend_undo(struct dm_target* ti);
 int dmr_preresume(struct dm_target* ti);
 void dmr_resume(struct dm_target* ti);
 void dmr_postsuspend(struct dm_target* ti);

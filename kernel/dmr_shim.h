@@ -136,6 +136,7 @@ struct dmr_command {
   uint64_t unchanged;
   uint64_t lost;
   uint64_t bad_sector;
+  uint64_t rest;  // all before it has been dealt with
   uint64_t engine[DMR_COMMAND_WORDS];
 };
 

@@ -124,6 +124,7 @@ int dmr_preresume(struct dm_target* ti) {
   int r = -ENOMEM;
 
   if (!open) goto out;
+  WRITE_ONCE(t->suspending, false);
   mutex_lock(&t->lock);
   r = 0;
   if (t->running) {  // an earlier resume failed at another target of the table
@@ -196,6 +197,18 @@ void dmr_shut(struct dmr_target* t) {
   memalloc_noio_restore(flags);
 }
 
-// Nothing happens at presuspend: lock_fs() comes after it and writes, so recovery goes on until all
-// I/O has drained.
+// Ends only what users have ordered: lock_fs() comes after it and writes, so recovery goes on until
+// all I/O has drained.
+void dmr_presuspend(struct dm_target* ti) {
+  struct dmr_target* t = ti->private;
+
+  WRITE_ONCE(t->suspending, true);
+}
+
+void dmr_presuspend_undo(struct dm_target* ti) {
+  struct dmr_target* t = ti->private;
+
+  WRITE_ONCE(t->suspending, false);
+}
+
 void dmr_postsuspend(struct dm_target* ti) { dmr_shut(ti->private); }

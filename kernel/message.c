@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // dmsetup message NAME SECTOR ...; each answers with text.
 //   mark SECTOR[+COUNT]     moves what lies there to a spare
-//   forget SECTOR[+COUNT]   brings it home to main
+//   forget SECTOR[+COUNT]   brings it home to main; both tell where they left a rest, if any
 //   checkpoint              writes the map in full
 //   map [BLOCK]             the runs that are not plain, from BLOCK on
 //   events [NUMBER]         the events that are kept and newer than NUMBER
 //   stats                   all that is known of the volume and its members, one figure a line
+#include <linux/sched/signal.h>
 #include <linux/slab.h>
 
 #include "kernel/dmr.h"
@@ -25,21 +26,54 @@ static int dmr_parse_range(const char* text, struct dmr_command* command) {
   return kstrtou64(copy, 10, &command->begin) || !command->sectors ? -EINVAL : 0;
 }
 
+// Turn by turn: a suspend, which waits for this message, or a signal leaves a rest.
+static int dmr_run_turns(struct dmr_target* t, struct dmr_command* command) {
+  u64 end = command->begin + command->sectors, changed = 0, unchanged = 0, lost = 0, bad_sector = 0;
+  bool begun = false;
+  int error = 0, r;
+
+  do {
+    r = dmr_run_command(t, command);
+    if (begun && r == -EAGAIN) break;
+    begun = true;
+    if (r && !error) {
+      error = r;
+      bad_sector = command->bad_sector;
+    }
+    changed += command->changed;
+    unchanged += command->unchanged;
+    lost += command->lost;
+    command->begin = command->rest;
+    command->sectors = end - command->rest;
+  } while ((!r || r == -EIO || r == -ENOSPC) && command->rest < end && !READ_ONCE(t->suspending) &&
+           !signal_pending(current));
+  command->changed = changed;
+  command->unchanged = unchanged;
+  command->lost = lost;
+  command->bad_sector = bad_sector;
+  return error;
+}
+
 static int dmr_command_message(struct dmr_target* t, u8 kind, const char* range, char* result,
                                unsigned int maxlen) {
   struct dmr_command* command = kzalloc(sizeof(*command), GFP_NOIO);
   unsigned int sz = 0;
+  u64 end;
   int r = 0;
 
   if (!command) return -ENOMEM;
   command->kind = kind;
   if (range) r = dmr_parse_range(range, command);
-  if (!r) r = dmr_run_command(t, command);
+  end = command->begin + command->sectors;
+  if (!r) r = range ? dmr_run_turns(t, command) : dmr_run_command(t, command);
   // What was done before a block failed stays done: the answer tells of both.
   if (range && r != -EINVAL && r != -EAGAIN) {
     DMEMIT("changed %llu unchanged %llu lost %llu", command->changed, command->unchanged,
            command->lost);
-    if (r) DMEMIT(" failed %d at %llu", -r, command->bad_sector);
+    if (r)
+      DMEMIT(" failed %d at %llu", -r, command->bad_sector);
+    else if (command->rest < end)
+      DMEMIT(" rest %llu", command->rest);
     r = 0;
   } else if (!r) {
     DMEMIT("ok");

@@ -6,6 +6,8 @@
 
 #include <fmt/format.h>
 
+#include "runtime/control/ranges.h"
+
 namespace dmr::cli {
 namespace {
 
@@ -14,7 +16,9 @@ using nlohmann::json;
 constexpr std::size_t kRunsPerPage = 10'000;
 constexpr std::size_t kEventsPerPage = 1'000;
 constexpr std::size_t kRangesPerRequest = 1'000;  // well below the server's limit of a request
-// Moving reads every sector of the range from a disk that may take seconds for each.
+// Moving reads every sector of the range from a disk that may take half a minute for each try: the
+// server goes on that long, and ends with what it has begun.
+constexpr u64 kMoveSeconds = 5;
 constexpr std::chrono::hours kMoveTimeout{1};
 constexpr std::chrono::minutes kTimeout{1};
 
@@ -46,25 +50,51 @@ Expected<json> Session::events(u64 after) {
   return link_->call({{"op", "events"}, {"after", after}, {"limit", kEventsPerPage}}, kTimeout);
 }
 
+// One request; what it left of the ranges is still in them afterwards.
+Expected<json> Session::move_some(const std::string& op, std::vector<SectorRange>& ranges) {
+  json list = json::array();
+  for (const SectorRange& range : ranges) {
+    list.push_back({{"sector", range.begin.value}, {"count", range.sectors}});
+  }
+  auto result = link_->call(
+      {{"op", op}, {"ranges", std::move(list)}, {"max_seconds", kMoveSeconds}}, kMoveTimeout);
+  if (!result) return result;
+  const json rest = result->value("rest", json());
+  if (result->at("status") == "closed") {
+    runtime::drop_before(ranges, Sector(result->at("bad_sector").get<u64>()));
+  } else if (rest.is_number()) {
+    runtime::drop_before(ranges, Sector(rest.get<u64>()));
+  } else {
+    ranges.clear();
+  }
+  return result;
+}
+
 Expected<Moved> Session::move(const std::string& op, std::span<const SectorRange> ranges) {
   Moved sum;
-  while (!ranges.empty()) {
-    const auto part = ranges.first(std::min(ranges.size(), kRangesPerRequest));
-    ranges = ranges.subspan(part.size());
-    json list = json::array();
-    for (const SectorRange& range : part) {
-      list.push_back({{"sector", range.begin.value}, {"count", range.sectors}});
+  for (std::size_t begun = 0; begun < ranges.size(); begun += kRangesPerRequest) {
+    const auto part = ranges.subspan(begun, std::min(ranges.size() - begun, kRangesPerRequest));
+    std::vector<SectorRange> left(part.begin(), part.end());
+    std::string failure;     // the first of this part, whose other ranges are moved all the same
+    while (!left.empty()) {  // each request moves at least one block
+      const auto result = move_some(op, left);
+      if (!result) return std::unexpected(result.error());
+      sum.blocks_changed += result->at("blocks_changed").get<u64>();
+      sum.blocks_unchanged += result->at("blocks_unchanged").get<u64>();
+      sum.sectors_lost += result->at("sectors_lost").get<u64>();
+      const std::string status = result->at("status").get<std::string>();
+      if (status == "closed") {
+        return failed(fmt::format(
+            "volume `{}` is being stopped: {} ended after {} of {} ranges; run it again", name_, op,
+            begun + part.size() - left.size(), ranges.size()));
+      }
+      if (status == "ok" || !failure.empty()) continue;
+      failure = fmt::format("sector {} ({})", result->at("bad_sector").get<u64>(), status);
     }
-    const auto result = link_->call({{"op", op}, {"ranges", std::move(list)}}, kMoveTimeout);
-    if (!result) return std::unexpected(result.error());
-    sum.blocks_changed += result->at("blocks_changed").get<u64>();
-    sum.blocks_unchanged += result->at("blocks_unchanged").get<u64>();
-    sum.sectors_lost += result->at("sectors_lost").get<u64>();
-    const std::string status = result->at("status").get<std::string>();
-    if (status == "ok") continue;
-    return failed(
-        fmt::format("{} stopped at sector {} ({}) after {} blocks; see `dm-remap events {}`", op,
-                    result->at("bad_sector").get<u64>(), status, sum.blocks_changed, name_));
+    if (!failure.empty()) {
+      return failed(fmt::format("{} stopped at {} after {} blocks; see `dm-remap events {}`", op,
+                                failure, sum.blocks_changed, name_));
+    }
   }
   return sum;
 }

@@ -42,6 +42,9 @@ class Session {
   [[nodiscard]] bool is_running() const;
 
  private:
+  [[nodiscard]] Expected<nlohmann::json> move_some(const std::string& op,
+                                                   std::vector<SectorRange>& ranges);
+
   Session(std::string name, std::unique_ptr<VolumeLink> link)
       : name_(std::move(name)), link_(std::move(link)) {}
 

@@ -3,6 +3,7 @@
 // user-space host.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -38,6 +39,7 @@ struct MoveAnswer {
   u64 lost = 0;
   int error = 0;  // errno, when it did not come to its end
   u64 bad_sector = 0;
+  std::optional<u64> rest;  // a suspend or a signal came between: from here on nothing was done
 };
 [[nodiscard]] Expected<MoveAnswer> parse_move(std::string_view answer);
 

@@ -147,7 +147,11 @@ Expected<json> KernelLink::move(const json& request) {
       const auto moved = parse_move(*answer);
       if (!moved) return std::unexpected(moved.error());
       if (!add_move(sum, *moved)) return sum;
-      at = next;
+      if (moved->rest && *moved->rest <= at) {
+        return failed(fmt::format(
+            "volume `{}` is being stopped: {} ended at sector {}; run it again", name_, op, at));
+      }
+      at = moved->rest.value_or(next);
     }
   }
   return sum;

@@ -150,6 +150,15 @@ TEST_F(KernelLinkTest, LongRangesAreMovedInPartsThatEndAtBlocks) {
   EXPECT_TRUE(moved["bad_sector"].is_null());
 }
 
+TEST_F(KernelLinkTest, WhatASignalLeftIsMovedNext) {
+  mapper.answers["mark 8+80"] = "changed 3 unchanged 0 lost 1 rest 32";
+  mapper.answers["mark 32+56"] = "changed 6 unchanged 1 lost 0";
+  const json moved = call({{"op", "mark"}, {"ranges", {{{"sector", 8}, {"count", 80}}}}});
+  EXPECT_EQ(moved["status"], "ok");
+  EXPECT_EQ(moved["blocks_changed"], 9);
+  EXPECT_EQ(moved["sectors_lost"], 1);
+}
+
 TEST_F(KernelLinkTest, MovingEndsAtTheFirstFailure) {
   mapper.answers["forget 8+8"] = "changed 0 unchanged 0 lost 0 failed 28 at 9";
   const json moved =

@@ -95,6 +95,7 @@ Expected<Exit> serve(const ServeOptions& options,
   if (!control) return std::unexpected(control.error());
 
   if (ready((*exported)->path())) (void)(*stop)->wait();
+  (*volume)->end_commands();  // while their senders can still be told how far they came
   (*exported)->stop();
   control->reset();
   if (auto closed = (*volume)->close(); !closed) return std::unexpected(closed.error());

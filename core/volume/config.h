@@ -25,6 +25,7 @@ struct VolumeConfig {
   u64 device_timeout_ns =
       30 * kSecond;  // of the devices: a failure slower than half is no medium error
   u64 breaker_rest_ns = 5 * kSecond;  // an open breaker does not probe again before
+  u64 move_turn_ns = kSecond;         // mark and forget hold their ranges about this long at a time
   u64 page_wait_ns = 5 * kSecond;     // a commit waits this long for index memory, then fails
 };
 

@@ -110,14 +110,30 @@ Task<Status> Mover::run_command(FrameStack& frames, Command& command) {
   }
   range_at_ = 0;
   next_block_ = Block(0);
-  // Each turn takes at least one block, so it ends with the ranges.
-  while (fill_batch(command)) {
+  cut_ = false;
+  // Each batch takes at least one block, so it ends with the ranges.
+  while (!cut_ && !state_.closing && fill_batch(command)) {
     const Status status = co_await run_batch(frames, command);
     if (status != Status::ok && command.status == Status::ok) command.status = status;
     if (!state_.writable.load(std::memory_order_acquire)) break;
   }
+  note_rest(command);
   co_return command.status;
 }
+
+void Mover::note_rest(Command& command) const {
+  if (command.ranges.empty()) return;
+  const SectorRange& last = command.ranges.back();
+  const Sector end = last.begin + last.sectors;
+  const Sector next = state_.geometry.first_sector(next_block_);
+  command.rest = next < end ? next : end;
+  if (!state_.closing || command.rest == end || command.status != Status::ok) return;
+  command.status = Status::closed;
+  command.bad_sector = command.rest;
+}
+
+// Asked between two pieces of work: those who wait for the ranges have waited long enough.
+bool Mover::turn_over() const { return state_.closing || state_.host.now_ns() >= turn_ends_ns_; }
 
 // The next blocks of the command as steps, ascending and without overlap. False at the end.
 bool Mover::fill_batch(const Command& command) {
@@ -136,6 +152,7 @@ bool Mover::fill_batch(const Command& command) {
     const u64 blocks = end - begin;
     Step& step = steps_[step_count_++];
     step.begin = begin;
+    step.range = range_at_;
     step.blocks = blocks < per_buffer ? static_cast<u32>(blocks) : per_buffer;
     next_block_ = begin + step.blocks;
   }
@@ -144,8 +161,15 @@ bool Mover::fill_batch(const Command& command) {
 
 Task<Status> Mover::run_batch(FrameStack& frames, Command& command) {
   Status status = co_await hold_batch(frames);
-  for (u32 i = 0; i < step_count_ && status == Status::ok; ++i) {
-    status = co_await run_step(frames, command, steps_[i].begin, steps_[i].blocks);
+  turn_ends_ns_ = state_.host.now_ns() + state_.config.move_turn_ns;
+  for (u32 i = 0; i < step_count_ && status == Status::ok && !cut_; ++i) {
+    const Step& step = steps_[i];
+    step_done_ = 0;
+    status = co_await run_step(frames, command, step.begin, step.blocks);
+    if (status != Status::ok || step_done_ == step.blocks) continue;
+    cut_ = true;
+    range_at_ = step.range;
+    next_block_ = step.begin + step_done_;
   }
   const Status committed = co_await commit_changes(frames, &command);
   if (status == Status::ok) status = committed;
@@ -173,7 +197,10 @@ Task<Status> Mover::hold_batch(FrameStack& frames) {
     step.held = false;
     state_.locks.request(step.lock, step.begin, step.begin + step.blocks);
   }
-  for (u32 i = 0; i < step_count_; ++i) co_await state_.locks.wait(steps_[i].lock);
+  for (u32 i = 0; i < step_count_; ++i) {
+    const bool granted = co_await state_.locks.wait(steps_[i].lock);
+    DMR_ASSERT(granted);
+  }
   for (u32 i = 0; i < step_count_; ++i) {
     Step& step = steps_[i];
     const Result<HoldId> hold = co_await place_hold(frames, state_, step.begin, step.blocks);

@@ -16,7 +16,7 @@ class Mover final : public WeakBlocks {
   Status open();
   void close();
   void start();
-  // The loop ends after the commands that are queued; weak blocks that wait are left.
+  // The loop ends when the commands that are queued have been answered; weak blocks are left.
   void request_stop(Ready& stopped);
 
   void submit(Command& command);
@@ -32,6 +32,7 @@ class Mover final : public WeakBlocks {
     LockEntry lock;
     Block begin;
     u32 blocks = 0;
+    u64 range = 0;  // of the command, in which it begins
     HoldId hold = 0;
     bool held = false;
   };
@@ -54,6 +55,8 @@ class Mover final : public WeakBlocks {
   Task<Status> copy_home(FrameStack& frames, Run run, LostMask lost);
   Task<Status> read_run(FrameStack& frames, Member member, Run run, std::byte* buffer);
   bool fill_batch(const Command& command);
+  [[nodiscard]] bool turn_over() const;
+  void note_rest(Command& command) const;
   void count_moved(Command& command, u32 blocks);
   void take_back(Command& command);
   void fail(Command& command, Status status, Block block) const;
@@ -80,6 +83,10 @@ class Mover final : public WeakBlocks {
   u32 step_count_ = 0;
   u64 range_at_ = 0;  // how far fill_batch has come: range, and block behind the last one taken
   Block next_block_;
+  u64 turn_ends_ns_ = 0;  // of the batch
+  u32 step_done_ = 0;     // blocks of the present step that have been dealt with
+  bool cut_ = false;      // the turn has ended before the batch: the rest is for another command
+  Run careful_;           // what could not be read in one piece, and so goes block by block
   format::Record records_[format::kJournalRecords];
   Changes changes_;
   CommitEntry commit_;

@@ -16,11 +16,11 @@ Task<Status> Mover::read_run(FrameStack&, Member member, Run run, std::byte* buf
 
 // Blocks on main move to a spare; what lives elsewhere or is lost already stays as it is.
 Task<Status> Mover::mark_step(FrameStack& frames, Command& command, Block begin, u32 blocks) {
-  for (u32 done = 0; done < blocks;) {
-    const Run run = run_at(begin + done, blocks - done);
-    done += static_cast<u32>(run.length);
+  while (step_done_ < blocks && !turn_over()) {
+    const Run run = run_at(begin + step_done_, blocks - step_done_);
     if (!run.home.is_plain()) {
       command.blocks_unchanged += run.length;
+      step_done_ += static_cast<u32>(run.length);
       continue;
     }
     const Status status = co_await mark_run(frames, command, run);
@@ -30,11 +30,18 @@ Task<Status> Mover::mark_step(FrameStack& frames, Command& command, Block begin,
 }
 
 // Blocks that all live on main: read together and written in as few pieces as the spare allows.
-// When something refuses, the rest goes block by block.
+// When something refuses, the rest goes block by block, until the turn is over.
 Task<Status> Mover::mark_run(FrameStack& frames, Command& command, Run run) {
+  const Block careful_end = careful_.begin + careful_.length;
+  Status status = Status::io_error;
+  if (careful_.begin <= run.begin && run.begin < careful_end) {  // known from an earlier turn
+    if (careful_end - run.begin < run.length) run.length = careful_end - run.begin;
+  } else {
+    status = co_await read_run(frames, kMain, run, buffer_->bytes);
+    if (status != Status::ok) careful_ = run;
+  }
   const u32 blocks = static_cast<u32>(run.length);
   u32 done = 0;
-  Status status = co_await read_run(frames, kMain, run, buffer_->bytes);
   while (status == Status::ok && done < blocks) {
     const Result<u32> moved =
         co_await copy_to_spare(frames, command, run.begin + done, blocks - done, done);
@@ -44,11 +51,15 @@ Task<Status> Mover::mark_run(FrameStack& frames, Command& command, Run run) {
     state_.tell(EventKind::relocated, kMain, state_.geometry.first_sector(first),
                 sectors_of(first, *moved));
     done += *moved;
+    step_done_ += *moved;
     count_moved(command, *moved);
   }
-  for (; done < blocks; ++done) {
+  while (done < blocks) {
     status = co_await mark_block(frames, command, run.begin + done);
     if (status == Status::read_only || status == Status::no_space) co_return status;
+    ++done;
+    ++step_done_;
+    if (turn_over()) break;
   }
   co_return Status::ok;
 }
@@ -127,9 +138,9 @@ Task<Status> Mover::mark_block(FrameStack& frames, Command& command, Block block
 
 // Remapped blocks go home: written to main, flushed there, read back, and only then recorded.
 Task<Status> Mover::forget_step(FrameStack& frames, Command& command, Block begin, u32 blocks) {
-  for (u32 done = 0; done < blocks;) {
-    const Run run = run_at(begin + done, blocks - done);
-    done += static_cast<u32>(run.length);
+  while (step_done_ < blocks && !turn_over()) {
+    const Run run = run_at(begin + step_done_, blocks - step_done_);
+    step_done_ += static_cast<u32>(run.length);
     if (run.home.member == kMain) {
       command.blocks_unchanged += run.length;
       continue;

@@ -28,10 +28,11 @@ class RangeLocks {
       entry.waiting = true;
       entry.node.set_resume(handle);
     }
-    void await_resume() const noexcept { DMR_ASSERT(entry.granted); }
+    // False: it was given up.
+    [[nodiscard]] bool await_resume() const noexcept { return entry.granted; }
   };
 
-  // Queues the entry; the awaiter ends when no earlier entry overlaps it.
+  // Queues the entry; the awaiter ends when no earlier entry overlaps it, or with give_up().
   [[nodiscard]] Awaiter acquire(LockEntry& entry, Block begin, Block end) {
     request(entry, begin, end);
     return wait(entry);
@@ -56,12 +57,16 @@ class RangeLocks {
     DMR_ASSERT(entry.granted);
     DMR_ASSERT(entries_.remove(entry));
     entry.granted = false;
-    for (LockEntry* at = entries_.front(); at != nullptr; at = at->next) {
-      if (at->granted || !overlap(*at, entry) || !free_before(*at)) continue;
-      at->granted = true;
-      if (at->waiting) executor.post(at->node);
-      at->waiting = false;
-    }
+    grant_behind(entry, executor);
+  }
+
+  // Ends the waiting of somebody who has no use for the range any more.
+  void give_up(LockEntry& entry, Executor& executor) {
+    DMR_ASSERT(entry.waiting && !entry.granted);
+    DMR_ASSERT(entries_.remove(entry));
+    entry.waiting = false;
+    executor.post(entry.node);
+    grant_behind(entry, executor);
   }
 
   // Nobody has or wants this block.
@@ -76,6 +81,15 @@ class RangeLocks {
  private:
   [[nodiscard]] static bool overlap(const LockEntry& a, const LockEntry& b) {
     return a.begin < b.end && b.begin < a.end;
+  }
+  // Whoever `gone` was the last to keep waiting.
+  void grant_behind(const LockEntry& gone, Executor& executor) {
+    for (LockEntry* at = entries_.front(); at != nullptr; at = at->next) {
+      if (at->granted || !overlap(*at, gone) || !free_before(*at)) continue;
+      at->granted = true;
+      if (at->waiting) executor.post(at->node);
+      at->waiting = false;
+    }
   }
   void enqueue(LockEntry& entry, Block begin, Block end) {
     DMR_ASSERT(begin < end && !entry.granted);

@@ -48,6 +48,30 @@ TEST(RangeLocks, SeveralRangesRequestedTogetherDoNotLockEachOtherOut) {
   locks.release(b, executor);
 }
 
+TEST(RangeLocks, WhoGivesUpHoldsNobodyUp) {
+  Executor executor;
+  RangeLocks locks;
+  LockEntry owner;
+  LockEntry weary;
+  LockEntry behind;
+  locks.request(owner, Block(0), Block(4));
+  locks.request(weary, Block(3), Block(8));
+  locks.request(behind, Block(6), Block(7));
+  bool resumed = false;
+  weary.waiting = true;
+  weary.node.context = &resumed;
+  weary.node.run = [](Ready& node) { *static_cast<bool*>(node.context) = true; };
+  locks.give_up(weary, executor);
+  EXPECT_TRUE(behind.granted);
+  (void)executor.run();
+  EXPECT_TRUE(resumed);
+  EXPECT_FALSE(locks.wait(weary).await_resume());
+  locks.release(owner, executor);
+  EXPECT_FALSE(weary.granted);
+  locks.release(behind, executor);
+  EXPECT_TRUE(locks.empty());
+}
+
 TEST(RangeLocks, ATriedLockLeavesNoTraceWhenTheRangeIsTaken) {
   Executor executor;
   RangeLocks locks;

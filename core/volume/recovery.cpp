@@ -25,7 +25,8 @@ Task<Status> Recovery::serve(FrameStack& frames, WorkItem& item) {
     item.early_home = home_of(state_, first);
     item.early_block = first;
 #endif
-    co_await state_.locks.acquire(item.lock, first, last + 1);
+    // Not granted: answered at its deadline, and whoever has the range salvages it.
+    if (!co_await state_.locks.acquire(item.lock, first, last + 1)) break;
     status = co_await serve_span(frames, item, Span{at, static_cast<u32>(stop - at)});
     state_.locks.release(item.lock, state_.executor);
     at = stop;

@@ -29,6 +29,7 @@ struct Request {
   void (*done)(Request&) = nullptr;
   void* context = nullptr;  // the host's
   Ready node;               // the engine's
+  u64 deadline_ns = 0;      // the engine's: when a read is answered at the latest
 };
 
 // A host cuts larger requests.
@@ -45,7 +46,9 @@ enum class CommandKind : u8 {
   checkpoint,  // write the map in full
 };
 
-// A command of the user. One runs at a time, others wait in order.
+// A command of the user. One runs at a time, others wait in order. What it moves is held: so that
+// nobody waits long for it on a slow disk, mark and forget end after a while with a rest, which is
+// another command. When the volume closes, the status is `closed` and the rest is left undone.
 struct Command {
   Command* next = nullptr;
   CommandKind kind = CommandKind::mark;
@@ -55,6 +58,7 @@ struct Command {
   u64 blocks_unchanged = 0;             // result: were there already, or could not be moved
   u64 sectors_lost = 0;                 // result: newly lost
   Sector bad_sector;                    // result: where the first failure was
+  Sector rest;  // result: all before it has been dealt with; the ranges' end when nothing is left
   void (*done)(Command&) = nullptr;
   void* context = nullptr;
 };

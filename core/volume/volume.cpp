@@ -32,6 +32,10 @@ void Volume::submit(Request& request) {
     if (!request.fua) ++state_.counters.held_requests;  // those may come for their flush
     if (DMR_BUG(request_lost)) return;
   }
+  if (request.op == IoOp::read) {
+    request.deadline_ns = state_.host.now_ns() + state_.config.recover_deadline_ns;
+    state_.host.wake_at(request.deadline_ns);
+  }
   waiting_.push_back(request);
   schedule_admission();
 }
@@ -117,9 +121,8 @@ void Volume::start_item(Request& request, bool buffer) {
   item->medium_suspect = classify(request.error, request.elapsed_ns,
                                   state_.config.device_timeout_ns) == ErrorClass::medium;
   item->tools.failed_at_ns = now;
-  item->deadline_ns = now + state_.config.recover_deadline_ns;
+  item->deadline_ns = request.deadline_ns;
   item->changes = Changes{item->records, kItemRecords, 0, 0};
-  if (request.op == IoOp::read) state_.host.wake_at(item->deadline_ns);
   active_.push_back(*item);
   item->owner = this;
   item->finished.context = item;
@@ -146,6 +149,7 @@ void Volume::finish_item(WorkItem& item) {
 
 void Volume::command(Command& command) {
   command.status = Status::ok;
+  command.rest = command.ranges.empty() ? Sector(0) : command.ranges.front().begin;
   if (!running_ || state_.closing) {
     command.status = Status::closed;
   } else if (!writable()) {
@@ -167,15 +171,41 @@ void Volume::command(Command& command) {
   mover_.submit(command);
 }
 
+// Reads that have waited long enough without their turn having come. Writes stay: an error would
+// say that nothing takes their data, and nobody has tried yet; those before them end.
+u64 Volume::answer_overdue_waiting(u64 now) {
+  Fifo<Request> overdue;
+  Fifo<Request> others;
+  u64 next = ~u64{0};
+  while (Request* request = waiting_.pop_front()) {
+    const bool reads = request->op == IoOp::read;
+    if (reads && request->deadline_ns > now && request->deadline_ns < next) {
+      next = request->deadline_ns;
+    }
+    (reads && request->deadline_ns <= now ? overdue : others).push_back(*request);
+  }
+  waiting_ = others;
+  if (const Request* first = overdue.front()) {
+    state_.tell(EventKind::pool_exhausted, kMain, first->sector, first->sectors);
+  }
+  while (Request* request = overdue.pop_front()) {
+    ++state_.counters.failed_reads;
+    reject(*request, Status::io_error);
+  }
+  if (active_.empty() && waiting_.empty()) quiet_.wake_all(state_.executor);
+  return next;
+}
+
 void Volume::on_timer() {
   if (!running_) return;
   const u64 now = state_.host.now_ns();
-  u64 next = ~u64{0};
+  u64 next = answer_overdue_waiting(now);
   for (WorkItem* item = active_.front(); item != nullptr; item = item->next) {
     if (item->request == nullptr || item->op != IoOp::read) continue;
     if (item->deadline_ns <= now && !item->payload_busy) {
       // The reader has waited long enough; the salvage goes on behind.
       recovery_.answer(*item, Status::io_error, item->bad_sector);
+      if (item->lock.waiting) state_.locks.give_up(item->lock, state_.executor);
       continue;
     }
     const u64 due = item->deadline_ns > now ? item->deadline_ns : now + 100 * kMillisecond;

@@ -115,9 +115,9 @@ class Volume {
   // and this member, and go on when it is done. It was refused: note_flush_refused() at once, EIO,
   // and for a spare flush_failed() on the executor. After both: when flush_awaited(), have the
   // executor call check_drains().
-  // A refused flush may have lost what other clients wrote. So each queue keeps the number of
-  // refusals that it has told its client (at its creation: flush_refusals()), compares when a FLUSH
-  // has completed on all members, and answers EIO once for whatever is new.
+  // A refused flush may have lost what other clients wrote. So the host keeps for each
+  // client the number of refusals that it has been told (at first: flush_refusals()), compares when
+  // a FLUSH has completed on all members, and answers EIO once for whatever is new.
   // `members` limits which are looked at (a host that flushes each on its own).
   [[nodiscard]] FlushTicket flush_begin(u32 members = ~0U);
   [[nodiscard]] bool flush_member_ok(const FlushTicket& ticket, Member member);
@@ -150,6 +150,7 @@ class Volume {
   [[nodiscard]] Route by_member_state(Route found, bool write) const;
   static void reject(Request& request, Status status);
   void await_outcomes(Request& request);
+  [[nodiscard]] u64 answer_overdue_waiting(u64 now);
 
   VolumeState state_;
   Confirmer confirmer_;

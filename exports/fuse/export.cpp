@@ -118,8 +118,8 @@ std::string Export::device_path() const { return loop_ ? loop_->path() : std::st
 
 bool Export::in_use() const {
   if (filesystem_ == nullptr) return false;
-  if (loop_) return filesystem_->opened > 1 || loop_->in_use();  // one is the loop device's
-  return filesystem_->opened > 0;
+  if (loop_) return filesystem_->opened.count() > 1 || loop_->in_use();  // one is the loop device's
+  return filesystem_->opened.count() > 0;
 }
 
 }  // namespace dmr::fuse

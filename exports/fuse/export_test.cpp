@@ -185,6 +185,20 @@ TEST_F(FuseExportTest, FsyncFlushesTheVolume) {
   EXPECT_EQ(volume_.flushes, 2U);
 }
 
+// Whichever worker, and so queue, a request falls to.
+TEST_F(FuseExportTest, contract_4_EachOpenFileHearsOfARefusedFlushOnce) {
+  start();
+  const FileDescriptor one = open_file();
+  const FileDescriptor two = open_file();
+  volume_.refuse_a_flush();
+  for (const FileDescriptor* file : {&one, &two}) {
+    EXPECT_EQ(error_of(fsync(file->get())), EIO);
+    for (int i = 0; i < 16; ++i) EXPECT_EQ(error_of(fsync(file->get())), 0);
+  }
+  const FileDescriptor later = open_file();
+  EXPECT_EQ(error_of(fsync(later.get())), 0);
+}
+
 // The kernel sends no FSYNC after such a write, however it was asked for.
 TEST_F(FuseExportTest, SynchronousWritesAreFua) {
   start();

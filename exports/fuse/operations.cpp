@@ -112,12 +112,14 @@ void open_file(fuse_req_t request, fuse_ino_t inode, fuse_file_info* info) {
   // Written out by hand: libfuse 3.14 has no name for parallel direct writes yet.
   fuse_open_out out{};
   out.open_flags = FOPEN_DIRECT_IO | FOPEN_PARALLEL_DIRECT_WRITES;
-  ++fs.opened;
-  if (fuse_reply_buf(request, reinterpret_cast<const char*>(&out), sizeof out) != 0) --fs.opened;
+  out.fh = fs.opened.add(fs.source);
+  if (fuse_reply_buf(request, reinterpret_cast<const char*>(&out), sizeof out) != 0) {
+    fs.opened.remove(out.fh);
+  }
 }
 
-void release(fuse_req_t request, fuse_ino_t, fuse_file_info*) {
-  --filesystem(request).opened;
+void release(fuse_req_t request, fuse_ino_t, fuse_file_info* info) {
+  filesystem(request).opened.remove(info->fh);
   fuse_reply_err(request, 0);
 }
 
@@ -164,24 +166,26 @@ void write_file(fuse_req_t request, fuse_ino_t, const char* data, size_t bytes, 
   }
 }
 
-void start_flush(fuse_req_t request) {
+void start_flush(fuse_req_t request, const fuse_file_info* info) {
   if (Worker::current().stopping()) {
     fuse_reply_err(request, ESHUTDOWN);
     return;
   }
-  Worker::current().start_command(request, IoOp::flush, 0, 0);
+  Worker::current().start_flush(request, filesystem(request).opened.find(info->fh));
 }
 
-void flush(fuse_req_t request, fuse_ino_t, fuse_file_info*) {
+void flush(fuse_req_t request, fuse_ino_t, fuse_file_info* info) {
   // At the end of each descriptor; a volume that takes no writes has nothing to flush.
   if (filesystem(request).source.read_only()) {
     fuse_reply_err(request, 0);
     return;
   }
-  start_flush(request);
+  start_flush(request, info);
 }
 
-void fsync_file(fuse_req_t request, fuse_ino_t, int, fuse_file_info*) { start_flush(request); }
+void fsync_file(fuse_req_t request, fuse_ino_t, int, fuse_file_info* info) {
+  start_flush(request, info);
+}
 
 void fallocate_file(fuse_req_t request, fuse_ino_t, int mode, off_t offset, off_t length,
                     fuse_file_info*) {
@@ -263,6 +267,29 @@ ssize_t read_nothing(int, void*, std::size_t, void*) {
 }
 
 }  // namespace
+
+u64 OpenFiles::add(exports::Source& source) {
+  const std::lock_guard lock(mutex_);
+  const u64 number = next_++;
+  files_.emplace(number, source.flush_refusals());
+  return number;
+}
+
+void OpenFiles::remove(u64 number) {
+  const std::lock_guard lock(mutex_);
+  files_.erase(number);
+}
+
+runtime::FlushClient* OpenFiles::find(u64 number) {
+  const std::lock_guard lock(mutex_);
+  const auto found = files_.find(number);
+  return found == files_.end() ? nullptr : &found->second;
+}
+
+std::size_t OpenFiles::count() const {
+  const std::lock_guard lock(mutex_);
+  return files_.size();
+}
 
 const fuse_lowlevel_ops& operations() {
   static const fuse_lowlevel_ops kOperations = make_operations();

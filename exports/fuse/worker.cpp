@@ -168,6 +168,11 @@ void Worker::start_command(fuse_req_t request, IoOp op, u64 offset, u64 bytes) {
   start(request, op, offset, bytes, nullptr, false);
 }
 
+void Worker::start_flush(fuse_req_t request, runtime::FlushClient* client) {
+  reading_->request.client = client;
+  start(request, IoOp::flush, 0, 0, nullptr, false);
+}
+
 void Worker::done(runtime::QueueRequest& request) {
   Slot& slot = *static_cast<Slot*>(request.context);
   Worker& self = current();

@@ -42,6 +42,8 @@ class Worker {
   void start_read(fuse_req_t request, u64 offset, u32 bytes);
   void start_write(fuse_req_t request, u64 offset, const char* data, u32 bytes, bool fua);
   void start_command(fuse_req_t request, IoOp op, u64 offset, u64 bytes);
+  // `client` is who opened the file, and stays until the answer.
+  void start_flush(fuse_req_t request, runtime::FlushClient* client);
   [[nodiscard]] bool stopping() const { return stopping_.load(std::memory_order_acquire); }
 
  private:

@@ -249,6 +249,18 @@ TEST_F(ServerTest, StopFinishesWhatIsUnderWay) {
   ASSERT_EQ(stopped.wait_for(15s), std::future_status::ready);
 }
 
+TEST_F(ServerTest, contract_4_AClientThatConnectsAgainHearsOfARefusedFlushThatItMissed) {
+  start();
+  auto client = std::make_unique<NbdClient>(path_);
+  ASSERT_TRUE(client->go());
+  EXPECT_EQ(client->command(CommandType::flush, 0, 0), WireError::ok);
+  volume_.refuse_a_flush();
+  client = std::make_unique<NbdClient>(path_);
+  ASSERT_TRUE(client->go());
+  EXPECT_EQ(client->command(CommandType::flush, 0, 0), WireError::io);
+  EXPECT_EQ(client->command(CommandType::flush, 0, 0), WireError::ok);
+}
+
 TEST_F(ServerTest, StopTellsClientsThatComeToo) {
   start();
   NbdClient client(path_);

@@ -27,6 +27,7 @@ struct Slot {
   int error = 0;            // the first by offset
   u64 error_offset = 0;
   u64 zeroed = 0;                 // bytes that have been written by filling with zeros
+  bool tells_refusal = false;     // its flush has failed
   runtime::QueueRequest request;  // of commands without data
 };
 
@@ -119,6 +120,8 @@ class Session {
   bool disconnected_ = false;
   bool violated_ = false;
   bool drop_replies_ = false;
+  u32 refusals_to_send_ = 0;    // answers to failed flushes that are on their way out
+  bool refusals_sent_ = false;  // and the client has asked for nothing since
   std::array<iovec, 10> receive_parts_{};
 };
 

@@ -72,6 +72,10 @@ void Session::command_done(runtime::QueueRequest& request) {
   }
   slot.error = request.error;
   slot.error_offset = slot.header.offset;
+  if (request.op == IoOp::flush && request.error != 0) {
+    slot.tells_refusal = true;
+    ++self.refusals_to_send_;
+  }
   self.finish(slot);
 }
 
@@ -157,7 +161,13 @@ void Session::finish(Slot& slot) {
 }
 
 void Session::sent(std::size_t bytes) {
-  outbox_.sent(bytes, [this](const Outgoing& reply) { release(reply); });
+  outbox_.sent(bytes, [this](const Outgoing& reply) {
+    if (reply.slot != nullptr && reply.slot->tells_refusal) {
+      --refusals_to_send_;
+      refusals_sent_ = true;
+    }
+    release(reply);
+  });
 }
 
 void Session::drop_replies() {
@@ -188,6 +198,7 @@ Slot* Session::take_slot() {
   slot->error = 0;
   slot->error_offset = 0;
   slot->zeroed = 0;
+  slot->tells_refusal = false;
   return slot;
 }
 

@@ -21,6 +21,7 @@ class VolumeSource final : public Source {
   runtime::Expected<std::unique_ptr<runtime::Queue>> make_queue() override {
     return volume_.make_queue();
   }
+  u64 flush_refusals() const override { return volume_.flush_refusals(); }
 
  private:
   runtime::UserVolume& volume_;

@@ -17,7 +17,8 @@ namespace dmr::exports::testing {
 
 class MemoryQueue final : public runtime::Queue {
  public:
-  explicit MemoryQueue(MemoryVolume& volume) : volume_(volume) {}
+  explicit MemoryQueue(MemoryVolume& volume)
+      : volume_(volume), client_(volume.clients_, volume.refusals_) {}
   ~MemoryQueue() override {
     DMR_ASSERT(waiting_.empty());
     const std::lock_guard lock(volume_.mutex_);
@@ -50,6 +51,7 @@ class MemoryQueue final : public runtime::Queue {
   void watch(int fd) override { watched_ = fd; }
   bool watched_readable() override { return std::exchange(readable_, false); }
   void wake() override { eventfd_write(wake_.get(), 1); }
+  void answers_received() override { client_.answered(); }
   unsigned in_flight() const override { return static_cast<unsigned>(waiting_.size()); }
   bool register_memory(std::span<std::byte>) override { return true; }
 
@@ -63,7 +65,9 @@ class MemoryQueue final : public runtime::Queue {
     while (!waiting_.empty()) {
       runtime::QueueRequest* request = waiting_.front();
       waiting_.pop_front();
-      volume_.execute(*request);
+      volume_.execute(*request, request->client != nullptr
+                                    ? *request->client
+                                    : static_cast<runtime::FlushClient&>(client_));
       request->done(*request);
       ++count;
     }
@@ -71,6 +75,7 @@ class MemoryQueue final : public runtime::Queue {
   }
 
   MemoryVolume& volume_;
+  runtime::ConnectedClient client_;
   runtime::FileDescriptor wake_{eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
   std::deque<runtime::QueueRequest*> waiting_;
   int watched_ = -1;
@@ -116,7 +121,7 @@ void MemoryVolume::put(u64 offset, std::byte value) {
   data[offset] = value;
 }
 
-void MemoryVolume::execute(runtime::QueueRequest& request) {
+void MemoryVolume::execute(runtime::QueueRequest& request, runtime::FlushClient& client) {
   ++requests;
   const std::lock_guard lock(mutex_);
   const u64 begin = request.sector.value * kSectorBytes;
@@ -135,6 +140,7 @@ void MemoryVolume::execute(runtime::QueueRequest& request) {
       return transfer(request, bad_writes_, write_error_);
     case IoOp::flush:
       ++flushes;
+      if (client.hears(refusals_)) request.error = EIO;
       return;
     case IoOp::discard:
       ++discards;

@@ -24,12 +24,15 @@ class MemoryVolume : public Source {
   bool read_only() const override { return is_read_only; }
   bool zeroes_fast() const override { return fast_zeroes; }
   runtime::Expected<std::unique_ptr<runtime::Queue>> make_queue() override;
+  u64 flush_refusals() const override { return refusals_; }
 
   void fail_reads(u64 sector) { set_bad(bad_reads_, sector); }
   void fail_writes(u64 sector, int error) {
     write_error_ = error;
     set_bad(bad_writes_, sector);
   }
+  // As if a disk had refused a flush now.
+  void refuse_a_flush() { ++refusals_; }
   // Requests stay under way until released; wait_for_held() until that many are.
   void hold();
   void release();
@@ -66,9 +69,11 @@ class MemoryVolume : public Source {
     bad.insert(sector);
   }
   // Does the request at once; the result is in it.
-  void execute(runtime::QueueRequest& request);
+  void execute(runtime::QueueRequest& request, runtime::FlushClient& client);
   void transfer(runtime::QueueRequest& request, const std::set<u64>& bad, int error);
 
+  std::atomic<u64> refusals_ = 0;
+  runtime::ClientBook clients_;
   std::mutex mutex_;
   std::condition_variable held_changed_;
   bool holding_ = false;

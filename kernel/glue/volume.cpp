@@ -110,6 +110,7 @@ void command_ended(Command& command) {
   outside->unchanged = command.blocks_unchanged;
   outside->lost = command.sectors_lost;
   outside->bad_sector = command.bad_sector.value;
+  outside->rest = command.rest.value;
   dmr_host_wake(outside->waiter);
 }
 

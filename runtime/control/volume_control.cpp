@@ -19,6 +19,7 @@ using Json = nlohmann::json;
 
 constexpr std::size_t kMapPage = 10'000;  // runs in one answer, at most
 constexpr std::size_t kEventPage = 1'000;
+constexpr u64 kForever = 1'000'000;  // seconds
 
 Json map_page(UserVolume& volume, const Json& request) {
   u64 cursor = request.value("cursor", u64{0});
@@ -50,14 +51,20 @@ void run_command(UserVolume& volume, CommandKind kind, const Json& request,
     if (!parsed) return responder.error(parsed.error());
     ranges = std::move(*parsed);
   }
-  volume.command(kind, std::move(ranges), [responder](const CommandResult& result) {
-    responder.ok(
-        Json{{"status", name_of(result.status)},
-             {"blocks_changed", result.blocks_changed},
-             {"blocks_unchanged", result.blocks_unchanged},
-             {"sectors_lost", result.sectors_lost},
-             {"bad_sector", result.status == Status::ok ? Json() : Json(result.bad_sector.value)}});
-  });
+  const u64 seconds = request.value("max_seconds", kForever);
+  const u64 until_ns = seconds < kForever ? monotonic_ns() + seconds * kSecond : ~u64{0};
+  volume.command(
+      kind, std::move(ranges),
+      [responder](const CommandResult& result) {
+        responder.ok(Json{
+            {"status", name_of(result.status)},
+            {"blocks_changed", result.blocks_changed},
+            {"blocks_unchanged", result.blocks_unchanged},
+            {"sectors_lost", result.sectors_lost},
+            {"bad_sector", result.status == Status::ok ? Json() : Json(result.bad_sector.value)},
+            {"rest", result.rest ? Json(result.rest->value) : Json()}});
+      },
+      until_ns);
 }
 
 void run_faults(UserVolume& volume, const Json& request, const Responder& responder) {

@@ -3,6 +3,7 @@
 #include "runtime/control/volume_control.h"
 
 #include <semaphore>
+#include <thread>
 #include <unistd.h>
 
 #include <gtest/gtest.h>
@@ -24,6 +25,7 @@ class VolumeControlTest : public ControlTest {
     specs.main = "faulty:" + folder.text_file("plan.json", "{}") + ":" + specs.main;
     VolumeOptions options;
     options.name = "vol";
+    options.config.move_turn_ns = kMillisecond;
     auto opened = open_set(specs, options);
     ASSERT_TRUE(opened) << opened.error().message;
     volume = std::move(*opened);
@@ -88,6 +90,52 @@ TEST_F(VolumeControlTest, MarkMapAndForget) {
   EXPECT_EQ(call({{"op", "forget"}, {"ranges", {{{"sector", 0}, {"count", 8192}}}}})["status"],
             "ok");
   EXPECT_EQ(call({{"op", "map"}})["runs"].size(), 0U);
+}
+
+// Ten blocks of which each takes longer than a turn.
+Json slow_blocks(UserVolume& volume, unsigned ms) {
+  Json ranges = Json::array();
+  Json slow = Json::array();
+  for (u64 at = 0; at < 1280; at += 128) {
+    ranges.push_back({{"sector", at}, {"count", 8}});
+    slow.push_back({{"sector", at}, {"on", "read"}, {"error", "none"}, {"slow_ms", ms}});
+  }
+  EXPECT_TRUE(faulty(volume, 0).control({{"add", slow}}));
+  return ranges;
+}
+
+TEST_F(VolumeControlTest, MarkIsDoneTurnByTurnAndEndsWithARestWhereASenderWantsThat) {
+  const Json ranges = slow_blocks(*volume, 5);
+  const Json first = call({{"op", "mark"}, {"ranges", ranges}, {"max_seconds", 0}});
+  EXPECT_EQ(first["status"], "ok");
+  EXPECT_EQ(first["blocks_changed"], 1);
+  EXPECT_EQ(first["rest"], 128);
+  const Json others = call({{"op", "mark"}, {"ranges", ranges}});
+  EXPECT_EQ(others["blocks_changed"], 9);
+  EXPECT_EQ(others["blocks_unchanged"], 1);
+  EXPECT_TRUE(others["rest"].is_null());
+}
+
+TEST_F(VolumeControlTest, AMarkThatTheEndInterruptsTellsHowFarItCame) {
+  const Json ranges = slow_blocks(*volume, 200);
+  std::binary_semaphore answered{0};
+  CommandResult result;
+  std::vector<SectorRange> list;
+  for (const Json& range : ranges) list.push_back({Sector(range["sector"].get<u64>()), 8});
+  volume->command(CommandKind::mark, list, [&](const CommandResult& answer) {
+    result = answer;
+    answered.release();
+  });
+  while (volume->stats().relocated_blocks == 0) std::this_thread::yield();
+  volume->end_commands();
+  ASSERT_TRUE(answered.try_acquire());
+  EXPECT_EQ(result.status, Status::closed);
+  EXPECT_GE(result.blocks_changed, 1U);
+  EXPECT_LT(result.blocks_changed, 10U);
+  EXPECT_EQ(result.bad_sector, Sector(result.blocks_changed * 128));
+  const Json later = call({{"op", "mark"}, {"ranges", ranges}});
+  EXPECT_EQ(later["status"], "closed");
+  EXPECT_EQ(later["bad_sector"], 0);
 }
 
 TEST_F(VolumeControlTest, RangesOutsideOfTheVolumeAreRefused) {

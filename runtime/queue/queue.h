@@ -12,6 +12,7 @@
 
 namespace dmr::runtime {
 
+class FlushClient;
 class UserVolume;
 
 // One request of an export. The export owns it until `done`, which runs on the queue's thread,
@@ -22,15 +23,17 @@ struct QueueRequest {
   IoOp op = IoOp::read;
   bool fua = false;
   Sector sector;
-  u32 sectors = 0;            // 0 with flush; any length otherwise, the queue cuts it
-  std::byte* data = nullptr;  // read, write; aligned to the volume's logical block
-  int error = 0;              // result: 0, EIO, ENOSPC, EROFS, EINVAL, ESHUTDOWN
-  Sector bad_sector;          // result of a failed read or write: the first sector that failed
+  u32 sectors = 0;                // 0 with flush; any length otherwise, the queue cuts it
+  std::byte* data = nullptr;      // read, write; aligned to the volume's logical block
+  FlushClient* client = nullptr;  // of a flush: who asks, where several clients share the queue
+  int error = 0;                  // result: 0, EIO, ENOSPC, EROFS, EINVAL, ESHUTDOWN
+  Sector bad_sector;              // result of a failed read or write: the first sector that failed
   void (*done)(QueueRequest&) = nullptr;
   void* context = nullptr;
   alignas(8) std::byte internal[192];  // the queue's own state of this request
 };
 
+// One client, unless its flushes name theirs (FlushClient): when the queue ends, so has the client.
 // Used by one thread, the first that submits or processes; destroyed by it, with nothing in flight.
 // Requests of one queue run side by side: no order is kept but FLUSH after what has been answered.
 class Queue {
@@ -51,6 +54,9 @@ class Queue {
   [[nodiscard]] virtual bool watched_readable() = 0;  // and clears it
   // From any thread: process(true), the present or the next one, returns.
   virtual void wake() = 0;
+  // The client has got the answers to its flushes so far. One that never does is taken to have
+  // missed the error that a refused flush was answered with.
+  virtual void answers_received() = 0;
   [[nodiscard]] virtual unsigned in_flight() const = 0;  // requests submitted and not yet done
   // Memory that the requests' `data` will lie in, known to the ring beforehand so that pages are
   // not pinned at each I/O. Before the first submit(); false when the kernel refuses, which harms

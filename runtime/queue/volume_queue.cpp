@@ -163,11 +163,12 @@ void VolumeQueue::finish_if_done(QueueRequest& request) {
   finished_.push_back(request);
 }
 
-// A flush that any member refused, for whomever, may have cost this queue's client data, too.
+// A flush that any member refused, for whomever, may have cost this client data, too.
 void VolumeQueue::tell_refusals(QueueRequest& request) {
-  const u64 refusals = volume_.flush_refusals();
-  if (refusals != refusals_told_ && request.error == 0) fail(request, Sector{}, EIO);
-  refusals_told_ = refusals;
+  FlushClient* const other = request.client;
+  FlushClient& client = other != nullptr ? *other : client_;
+  const bool news = client.hears(volume_.flush_refusals());
+  if (news && request.error == 0) fail(request, Sector{}, EIO);
 }
 
 unsigned VolumeQueue::deliver() {

@@ -12,6 +12,7 @@
 #include "core/volume/volume.h"
 #include "runtime/device/device_queue.h"
 #include "runtime/device/mailbox.h"
+#include "runtime/queue/flush_client.h"
 #include "runtime/queue/queue.h"
 #include "runtime/volume/memory_payload.h"
 #include "runtime/volume/queue_shared.h"
@@ -26,6 +27,7 @@ struct QueueOwner {
   // Blocks until the executor knows (or has forgotten) the queue. False: too many queues.
   virtual bool attach(QueueShared& shared) = 0;
   virtual void detach(QueueShared& shared) = 0;
+  virtual ClientBook& clients() = 0;
 
  protected:
   ~QueueOwner() = default;
@@ -49,6 +51,7 @@ class VolumeQueue final : public Queue {
   void watch(int fd) override { devices_->watch(fd); }
   [[nodiscard]] bool watched_readable() override { return devices_->take_readable(); }
   void wake() override;
+  void answers_received() override { client_.answered(); }
   [[nodiscard]] unsigned in_flight() const override { return in_flight_; }
   bool register_memory(std::span<std::byte> memory) override {
     return devices_->register_memory(memory);
@@ -85,7 +88,9 @@ class VolumeQueue final : public Queue {
   static_assert(kMaxPieces >= kMaxMembers);  // a flush needs its pieces all at once
 
   explicit VolumeQueue(QueueOwner& owner)
-      : owner_(owner), volume_(owner.engine()), refusals_told_(volume_.flush_refusals()) {}
+      : owner_(owner),
+        volume_(owner.engine()),
+        client_(owner.clients(), volume_.flush_refusals()) {}
   static State& state_of(QueueRequest& request);
 
   // volume_queue.cpp: the cycle
@@ -129,7 +134,7 @@ class VolumeQueue final : public Queue {
 
   QueueOwner& owner_;
   Volume& volume_;
-  u64 refusals_told_;  // refused flushes that this queue's client has heard of
+  ConnectedClient client_;
   std::unique_ptr<DeviceQueue> devices_;
   std::unique_ptr<QueueShared> shared_;
   std::unique_ptr<std::array<Piece, kMaxPieces>> pieces_;

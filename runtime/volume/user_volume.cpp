@@ -6,6 +6,7 @@
 #include <semaphore>
 
 #include "runtime/volume/open_set.h"
+#include "runtime/volume/running_command.h"
 #include "runtime/volume/volume_runner.h"
 
 namespace dmr::runtime {
@@ -32,6 +33,7 @@ class OpenVolume final : public UserVolume {
   Expected<void> close() override;
   Expected<std::unique_ptr<Queue>> make_queue() override;
 
+  [[nodiscard]] u64 flush_refusals() const override { return volume().flush_refusals(); }
   [[nodiscard]] const std::string& name() const override { return name_; }
   [[nodiscard]] u64 sectors() const override { return volume().geometry().volume_sectors; }
   [[nodiscard]] u32 logical_block_bytes() const override {
@@ -55,7 +57,8 @@ class OpenVolume final : public UserVolume {
   [[nodiscard]] EventLog& events() override { return events_; }
   std::vector<Run> map(u64& cursor, std::size_t limit) override;
   void command(CommandKind kind, std::vector<SectorRange> ranges,
-               std::function<void(const CommandResult&)> done) override;
+               std::function<void(const CommandResult&)> done, u64 until_ns) override;
+  void end_commands() override { commands_.end_all(); }
 
  private:
   [[nodiscard]] Volume& volume() const { return runner_->engine(); }
@@ -64,6 +67,7 @@ class OpenVolume final : public UserVolume {
   const bool read_only_;
   MemberSlots slots_;
   EventLog events_;
+  CommandBook commands_;
   std::unique_ptr<VolumeRunner> runner_;
   bool open_ = false;
 };
@@ -150,38 +154,10 @@ std::vector<Run> OpenVolume::map(u64& cursor, std::size_t limit) {
   return runs;
 }
 
-// Lives until its answer has been given.
-struct RunningCommand {
-  Message message;
-  Command command;
-  Volume* volume = nullptr;
-  std::vector<SectorRange> ranges;
-  std::function<void(const CommandResult&)> done;
-};
-
 void OpenVolume::command(CommandKind kind, std::vector<SectorRange> ranges,
-                         std::function<void(const CommandResult&)> done) {
-  auto* running = new RunningCommand;
-  running->volume = &volume();
-  running->ranges = std::move(ranges);
-  running->done = std::move(done);
-  running->command.kind = kind;
-  running->command.ranges = running->ranges;
-  running->command.context = running;
-  running->command.done = [](Command& command) {
-    const std::unique_ptr<RunningCommand> self(static_cast<RunningCommand*>(command.context));
-    self->done(CommandResult{.status = command.status,
-                             .blocks_changed = command.blocks_changed,
-                             .blocks_unchanged = command.blocks_unchanged,
-                             .sectors_lost = command.sectors_lost,
-                             .bad_sector = command.bad_sector});
-  };
-  running->message.context = running;
-  running->message.run = [](Message& message) {
-    auto* self = static_cast<RunningCommand*>(message.context);
-    self->volume->command(self->command);
-  };
-  runner_->post(running->message);
+                         std::function<void(const CommandResult&)> done, u64 until_ns) {
+  runner_->post(RunningCommand::make(volume(), commands_, kind, std::move(ranges), until_ns,
+                                     std::move(done)));
 }
 
 }  // namespace

@@ -5,6 +5,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -36,7 +37,8 @@ struct CommandResult {
   u64 blocks_changed = 0;
   u64 blocks_unchanged = 0;
   u64 sectors_lost = 0;
-  Sector bad_sector;
+  Sector bad_sector;           // of the first failure
+  std::optional<Sector> rest;  // its time was over: from here on nothing has been done
 };
 
 class UserVolume {
@@ -61,6 +63,8 @@ class UserVolume {
   virtual Expected<std::unique_ptr<Queue>> make_queue() = 0;
 
   // ---- any thread ----
+  // Flushes that a member refused so far.
+  [[nodiscard]] virtual u64 flush_refusals() const = 0;
   [[nodiscard]] virtual const std::string& name() const = 0;
   [[nodiscard]] virtual u64 sectors() const = 0;
   [[nodiscard]] virtual u32 logical_block_bytes() const = 0;   // unit of requests: main's
@@ -80,9 +84,13 @@ class UserVolume {
   [[nodiscard]] virtual EventLog& events() = 0;
   // Up to `limit` runs at or after `cursor` (0 to begin), which is moved on; empty at the end.
   virtual std::vector<Run> map(u64& cursor, std::size_t limit) = 0;
-  // Ranges ascending, not overlapping, inside the volume. `done` runs on the control thread.
+  // Ranges ascending, not overlapping, inside the volume. `done` runs on the control thread. At
+  // `until_ns` (of monotonic_ns()) it ends with a rest, after at least one turn.
   virtual void command(CommandKind kind, std::vector<SectorRange> ranges,
-                       std::function<void(const CommandResult&)> done) = 0;
+                       std::function<void(const CommandResult&)> done, u64 until_ns = ~u64{0}) = 0;
+  // For the time before close(): commands that run end soon, and new ones at once, with the status
+  // `closed` and `bad_sector` where the rest begins. Returns when all have been answered.
+  virtual void end_commands() = 0;
   // The same, waiting for it.
   CommandResult command(CommandKind kind, std::vector<SectorRange> ranges);
 };

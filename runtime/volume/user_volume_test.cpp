@@ -144,6 +144,26 @@ TEST_F(UserVolumeTest, EveryClientHearsOfARefusedFlushOnce) {
   EXPECT_EQ(first.flush().error, 0);
 }
 
+TEST_F(UserVolumeTest, contract_4_WhoeverComesHearsOfARefusalThatTheOneWhoLeftHasNotHeard) {
+  make();
+  Client first(*volume);
+  auto second = std::make_unique<Client>(*volume);
+  ASSERT_EQ(second->fill(Sector(0), 8, 1).error, 0);
+  ASSERT_TRUE(faulty(*volume, kMain).control({{"flush_error", "EIO"}}));
+  EXPECT_EQ(first.flush().error, EIO);
+  first.queue().answers_received();
+  ASSERT_TRUE(faulty(*volume, kMain).control({{"flush_error", "none"}}));
+  second.reset();
+  second = std::make_unique<Client>(*volume);
+  EXPECT_EQ(second->flush().error, EIO);
+  EXPECT_EQ(second->flush().error, 0);
+  EXPECT_EQ(first.flush().error, 0);
+  second->queue().answers_received();
+  second.reset();
+  second = std::make_unique<Client>(*volume);
+  EXPECT_EQ(second->flush().error, 0);
+}
+
 TEST_F(UserVolumeTest, FlushThatMainRefusesIsAnError) {
   make();
   Client client(*volume);

@@ -25,6 +25,7 @@ class VolumeRunner final : public QueueOwner {
   void post(Message& message) override;
   bool attach(QueueShared& shared) override;
   void detach(QueueShared& shared) override;
+  ClientBook& clients() override { return clients_; }
   [[nodiscard]] std::size_t queues();
 
   // From another thread: runs `work` on the executor and waits for its end.
@@ -39,6 +40,7 @@ class VolumeRunner final : public QueueOwner {
   Volume volume_;
   IoCounters past_queues_;  // executor only
   Mailbox mailbox_;
+  ClientBook clients_;
   std::atomic<bool> stop_{false};
   std::thread thread_;
 };

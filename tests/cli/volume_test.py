@@ -3,6 +3,7 @@
 
 import json
 import os
+import re
 import subprocess
 import unittest
 
@@ -267,7 +268,8 @@ class FailingDisk(RunningTest):
         plan = self.folder / "plan.json"
         plan.write_text(json.dumps({"ranges": [
             {"sector": 80, "count": 8, "on": "write", "error": "EIO"},
-            {"sector": 1603, "count": 2, "on": "read", "error": "ENODATA"}]}))
+            {"sector": 1603, "count": 2, "on": "read", "error": "ENODATA"},
+            {"sector": 8000, "count": 800, "on": "read", "error": "none", "slow_ms": 300}]}))
         self.succeed("create", "tank", "--main", f"faulty:{plan}:{main}", "--spare", spare)
         self.path = self.start()
 
@@ -297,6 +299,22 @@ class FailingDisk(RunningTest):
     def test_marking_what_cannot_be_read_tells_what_is_lost(self):
         moved = self.succeed("mark", "tank", "1600+8", "--json").json
         self.assertEqual(moved["sectors_lost"], 2)
+
+    def test_stopping_ends_a_mark_that_takes_long_and_tells_how_far_it_came(self):
+        ranges = [f"{sector}+8" for sector in range(8000, 8800, 16)]
+        marking = subprocess.Popen([PROGRAM, "mark", "tank", *ranges], env=self.environment,
+                                   stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.wait_until(lambda: self.status()["remapped_blocks"] > 0)
+        self.stop()
+        said = marking.communicate()[1]
+        self.assertEqual(marking.returncode, FAILED)
+        self.assertEqual(len(said.splitlines()), 1, said)
+        told = re.search(r"being stopped: mark ended after (\d+) of 50 ranges; run it again", said)
+        self.assertTrue(told, said)
+        self.assertLess(0, int(told[1]))
+        self.assertLess(int(told[1]), 50)
+        self.start()
+        self.assertEqual(self.status()["remapped_blocks"], int(told[1]))
 
     def test_the_lost_sectors_are_the_bad_areas_of_an_exported_mapfile(self):
         path = self.folder / "bad.map"
