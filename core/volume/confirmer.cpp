@@ -44,7 +44,12 @@ Task<Status> Confirmer::run_probes(FrameStack& frames, Member member, Direction 
   busy_ = true;
   Status status = Status::io_error;
   for (u32 i = 0; i < state_.config.probes && status != Status::ok; ++i) {
-    status = co_await probe(frames, member, direction, i, good);
+    ++turn_;
+    if (member == kMain) {
+      status = co_await probe_main(frames, direction, i);
+    } else {
+      status = co_await probe_spare(frames, member, direction, i, good);
+    }
   }
   if (status == Status::ok && breaker.open()) {
     breaker.reset();
@@ -58,32 +63,41 @@ Task<Status> Confirmer::run_probes(FrameStack& frames, Member member, Direction 
   co_return status;
 }
 
-Task<Status> Confirmer::probe(FrameStack& frames, Member member, Direction direction, u32 attempt,
-                              SpareExtent* good) {
-  ++turn_;
-  if (member == kMain) {
+Task<Status> Confirmer::probe_spare(FrameStack& frames, Member member, Direction direction,
+                                    u32 attempt, SpareExtent* good) {
+  if (direction == Direction::write) co_return co_await write_free_blocks(frames, member, good);
+  const Sector copy = state_.store.layout(member).superblock[attempt % 3];
+  co_return co_await one_io(frames, IoOp::read, {member, copy, kMetaSectors});
+}
+
+// Blocks all over main, until one works or the device is to blame: where every tenth block is bad,
+// a few that all happen to be bad must not pass for a dead disk.
+Task<Status> Confirmer::probe_main(FrameStack& frames, Direction direction, u32 attempt) {
+  for (u32 i = 0; i < kBlocks; ++i) {
     Block block;
-    if (!pick_block(attempt, block)) co_return Status::io_error;
-    if (direction == Direction::write) co_return co_await rewrite_good_block(frames, block);
-    const u32 sectors = state_.geometry.sectors_in(block);
-    const IoPlace place{kMain, state_.geometry.first_sector(block), sectors};
-    co_return co_await one_io(frames, IoOp::read, place);
+    if (!pick_block(attempt * kBlocks + i, block)) co_return Status::io_error;
+    io_.status = IoStatus::ok;  // stays when no I/O comes about
+    Status status;
+    if (direction == Direction::write) {
+      status = co_await rewrite_good_block(frames, block);
+    } else {
+      const u32 sectors = state_.geometry.sectors_in(block);
+      const IoPlace place{kMain, state_.geometry.first_sector(block), sectors};
+      status = co_await one_io(frames, IoOp::read, place);
+    }
+    const ErrorClass error = classify(io_.status, io_.elapsed_ns, state_.config.device_timeout_ns);
+    if (status == Status::ok || !may_mark(error)) co_return status;
   }
-  const SpareLayout& layout = state_.store.layout(member);
-  if (direction == Direction::read) {
-    const Sector copy = layout.superblock[attempt % 3];
-    co_return co_await one_io(frames, IoOp::read, {member, copy, kMetaSectors});
-  }
-  co_return co_await probe_spare(frames, member, good);
+  co_return Status::io_error;
 }
 
 // A free block of the spare holds nothing that a write could harm. Far from the last probe, because
 // bad blocks come in clusters and a cluster is not the device; and some next to each other, because
 // they come in patterns, too (every second one, say).
-Task<Status> Confirmer::probe_spare(FrameStack& frames, Member member, SpareExtent* good) {
+Task<Status> Confirmer::write_free_blocks(FrameStack& frames, Member member, SpareExtent* good) {
   if (!state_.takes_data(member)) co_return Status::io_error;
   SpareBlock from(spread(turn_) % state_.store.layout(member).spare_blocks);
-  for (u32 i = 0; i < kNeighbours; ++i) {
+  for (u32 i = 0; i < kBlocks; ++i) {
     const Result<SpareExtent> extent = state_.spares.allocate_from(member, from);
     if (!extent.has_value()) co_return Status::io_error;
     __builtin_memset(buffer_->bytes, 0, sizeof(buffer_->bytes));
@@ -135,7 +149,7 @@ bool Confirmer::pick_block(u32 attempt, Block& block) {
   constexpr u64 kTries = 64;
   const u64 blocks = state_.geometry.blocks();
   for (u64 i = 0; i < kTries; ++i) {
-    block = Block(spread(turn_ * kTries + attempt * 5 + i) % blocks);
+    block = Block(spread((turn_ + attempt) * kTries + i) % blocks);
     // One that somebody works on cannot be rewritten now, which says nothing about the device.
     if (home_of(state_, block).is_plain() && state_.locks.is_free(block)) return true;
   }

@@ -24,16 +24,17 @@ class Confirmer {
  private:
   Task<Status> run_probes(FrameStack& frames, Member member, Direction direction,
                           SpareExtent* good);
-  Task<Status> probe(FrameStack& frames, Member member, Direction direction, u32 attempt,
-                     SpareExtent* good);
-  Task<Status> probe_spare(FrameStack& frames, Member member, SpareExtent* good);
+  Task<Status> probe_main(FrameStack& frames, Direction direction, u32 attempt);
+  Task<Status> probe_spare(FrameStack& frames, Member member, Direction direction, u32 attempt,
+                           SpareExtent* good);
+  Task<Status> write_free_blocks(FrameStack& frames, Member member, SpareExtent* good);
   // Rewrites a good block of main with its own content, held so that no write is overtaken.
   Task<Status> rewrite_good_block(FrameStack& frames, Block block);
   Task<Status> one_io(FrameStack& frames, IoOp op, IoPlace place);
   [[nodiscard]] static u64 spread(u64 step);
   [[nodiscard]] bool pick_block(u32 attempt, Block& block);
 
-  static constexpr u32 kNeighbours = 4;  // blocks of a spare that one probe tries
+  static constexpr u32 kBlocks = 4;  // that one probe tries
 
   VolumeState& state_;
   IoBuffer* buffer_ = nullptr;

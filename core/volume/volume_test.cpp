@@ -185,26 +185,6 @@ TEST(Volume, APulledCableMarksNothing) {
   }
 }
 
-TEST(Volume, TheBreakerClosesAgainAndThenRealBadSectorsAreHandled) {
-  VolumeFixture f;
-  ASSERT_EQ(f.open(), Status::ok);
-  f.disks[0].gone = IoStatus::unspecified;
-  EXPECT_EQ(f.write(800, 8, 0x55).status, Status::io_error);
-  EXPECT_TRUE(f.volume->stats().member[0].breaker_open);
-  f.disks[0].gone.reset();
-  f.now += 60 * kSecond;
-  f.disks[0].bad_write.insert(800);
-  EXPECT_EQ(f.write(800, 8, 0x55).status, Status::ok);
-  EXPECT_FALSE(f.volume->stats().member[0].breaker_open);
-  EXPECT_EQ(f.volume->stats().remapped_blocks, 1U);
-}
-
-TEST(Volume, AnUnspecifiedErrorThatTookHalfTheTimeoutIsTheDevices) {
-  EXPECT_EQ(classify(IoStatus::unspecified, 16 * kSecond, 30 * kSecond), ErrorClass::device);
-  EXPECT_EQ(classify(IoStatus::unspecified, 14 * kSecond, 30 * kSecond), ErrorClass::unspecified);
-  EXPECT_EQ(classify(IoStatus::medium, 16 * kSecond, 30 * kSecond), ErrorClass::medium);
-}
-
 TEST(Volume, ASpareBlockThatRefusesIsSetAsideForGood) {
   VolumeFixture f;
   ASSERT_EQ(f.open(), Status::ok);
