@@ -345,8 +345,9 @@ void Committer::notice_member_states() {
     state_.member_state[m].store(static_cast<u8>(format::MemberState::failed),
                                  std::memory_order_release);
     state_.spares.set_open(m, false);
-    // A FUA write that it refused may have been a flush below, with writes of users in its cache.
-    state_.flush.refuse(m);
+    // A FUA write that it refused may have been a flush below, with writes of users in its cache;
+    // where write and flush are sent apart, the flush has been counted by itself.
+    if (state_.store.takes_fua(m)) state_.flush.refuse(m);
     state_.tell(EventKind::member_failed, m, Sector(0), 0);
   }
 }
