@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // Mark and forget on a slow disk: they hold what they move for a turn, and end when the volume
 // does.
+#include <functional>
+
 #include <gtest/gtest.h>
 
 #include "core/testing/volume_fixture.h"
@@ -72,11 +74,12 @@ TEST(Turn, contract_10_AMarkOfSlowBlocksLetsTheRestGoAfterEachTurn) {
 }
 
 TEST(Turn, ALongRunThatCannotBeReadInOnePieceIsTriedSoOnceOnly) {
+  u64 long_reads = 0;
+  std::function<void(const DeviceIo&)> slow;  // both are used until the fixture has closed
   VolumeFixture f;
   ASSERT_EQ(f.open(), Status::ok);
   make_slow(f, 2);
-  u64 long_reads = 0;
-  const auto slow = f.before_io;
+  slow = f.before_io;
   f.before_io = [&](const DeviceIo& io) {
     slow(io);
     if (io.op == IoOp::read && io.member == kMain && io.sectors == kBufferSectors) ++long_reads;

@@ -2,6 +2,7 @@
 """`start` with what only root can set up: a mounted loop device, full disks, other users."""
 
 import contextlib
+import itertools
 import os
 import pathlib
 import shutil
@@ -68,8 +69,13 @@ class Fuse(RunningTest):
 
 
 class BlockDevices(RunningTest):
-    # All block devices are searched, those of other tests too.
-    NAME = f"tank-{os.getpid()}"
+    # All block devices are searched: those of other runs, and of the test before, whose loop
+    # device the kernel may keep for a moment.
+    tests = itertools.count()
+
+    def setUp(self):
+        super().setUp()
+        self.NAME = f"tank-{os.getpid()}-{next(self.tests)}"
 
     def test_a_volume_is_found_by_its_name_alone(self):
         main, spare = self.disk("main.img", 16 * MIB), self.disk("spare.img", 4 * MIB)
