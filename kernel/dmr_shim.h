@@ -51,6 +51,7 @@ enum dmr_command_kind { DMR_MARK, DMR_FORGET, DMR_CHECKPOINT };
 struct dmr_route {
   uint8_t kind;
   uint8_t member;
+  uint8_t direct;  // the host sends it to the member
   uint32_t sectors;
   uint64_t sector;
 };
@@ -137,6 +138,7 @@ struct dmr_command {
   uint64_t lost;
   uint64_t bad_sector;
   uint64_t rest;  // all before it has been dealt with
+  uint8_t has_rest;
   uint64_t engine[DMR_COMMAND_WORDS];
 };
 
@@ -219,11 +221,9 @@ struct dmr_event {
 
 // ---- glue: any context, between open and close; route inside an RCU read section ----
 uint32_t dmr_volume_slot(const void* volume, uint64_t sector);
-struct dmr_route dmr_volume_route(const void* volume, uint64_t sector, uint32_t sectors,
-                                  uint8_t write);
+struct dmr_route dmr_volume_route(const void* volume, uint64_t sector, uint32_t sectors, uint8_t op,
+                                  uint8_t fua);
 uint8_t dmr_volume_writable(const void* volume);
-// Whether FUA writes may be sent to this member; others go to the engine, which flushes itself.
-uint8_t dmr_volume_takes_fua(const void* volume, uint8_t member);
 uint8_t dmr_volume_drain_pending(const void* volume, uint32_t slot);
 // Whether this member has to be flushed. If so, the ticket goes to exactly one of the next two.
 struct dmr_flush_ticket {

@@ -173,16 +173,9 @@ static int dmr_map_slow(struct dmr_target* t, struct dmr_bio* b, struct bio* bio
   return DM_MAPIO_SUBMITTED;
 }
 
-// The block layer would make a write and a flush of it, and one answer: were it the flush that is
-// refused, nobody could tell. The engine sends both, and knows.
-static bool dmr_needs_flush(struct dmr_target* t, struct bio* bio, u8 member) {
-  return (bio->bi_opf & REQ_FUA) && !dmr_volume_takes_fua(t->volume, member);
-}
-
 static int dmr_map_bio(struct dmr_target* t, struct dm_target* ti, struct bio* bio) {
   struct dmr_bio* b = dm_per_bio_data(bio, sizeof(*b));
   enum req_op op = bio_op(bio);
-  bool write = dmr_is_write(op);
   struct dmr_route route;
   u32 sectors;
 
@@ -200,13 +193,12 @@ static int dmr_map_bio(struct dmr_target* t, struct dm_target* ti, struct bio* b
   rcu_read_lock();
   b->slot = dmr_volume_slot(t->volume, b->sector);
   dmr_enter(t, b->slot);
-  route = dmr_volume_route(t->volume, b->sector, sectors, write);
+  route = dmr_volume_route(t->volume, b->sector, sectors, dmr_op_of(op), !!(bio->bi_opf & REQ_FUA));
   rcu_read_unlock();
 
   if (unlikely(route.sectors < bio_sectors(bio))) dm_accept_partial_bio(bio, route.sectors);
   dmr_count(t, b, bio, dmr_op_of(op));
-  if (unlikely(route.kind != DMR_ROUTE_DEVICE || (op == REQ_OP_DISCARD && route.member != 0) ||
-               (write && dmr_needs_flush(t, bio, route.member)))) {
+  if (unlikely(!route.direct)) {
     dmr_leave(t, b->slot);
     return dmr_map_slow(t, b, bio, route);
   }

@@ -45,8 +45,7 @@ static int dmr_run_turns(struct dmr_target* t, struct dmr_command* command) {
     lost += command->lost;
     command->begin = command->rest;
     command->sectors = end - command->rest;
-  } while ((!r || r == -EIO || r == -ENOSPC) && command->rest < end && !READ_ONCE(t->suspending) &&
-           !signal_pending(current));
+  } while (command->has_rest && !READ_ONCE(t->suspending) && !signal_pending(current));
   command->changed = changed;
   command->unchanged = unchanged;
   command->lost = lost;

@@ -106,7 +106,7 @@ void SimHost::power_off() {
   world_.forget_events();
   for (const Running& running : running_) {
     const DeviceIo& io = *running.io;
-    if (running.applied || (io.op != IoOp::write && io.op != IoOp::write_zeroes)) continue;
+    if (running.applied || !is_write(io.op)) continue;
     disks_[io.member]->write_at_power_cut(running.id, io.sector, io.sectors,
                                           [&io](u32 i) { return sector_of(io, i); });
   }

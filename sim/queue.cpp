@@ -210,10 +210,7 @@ void SimQueue::launch(Piece& piece, const Route& route) {
 void SimQueue::act(Piece& piece, const Route& route) {
   const Ticket& t = piece.job->user->ticket;
   const bool read = t.op == IoOp::read;
-  const bool to_device = route.kind == RouteKind::device &&
-                         (t.op != IoOp::discard || route.member == kMain) &&
-                         (read || !t.fua || volume_->takes_fua(route.member));
-  if (to_device) {
+  if (volume_->is_direct(route, t.op, t.fua)) {
     piece.io.member = route.member;
     piece.io.op = t.op;
     piece.io.fua = t.fua && !read;
@@ -265,7 +262,7 @@ void SimQueue::device_done(Piece& piece) {
   const bool ok = piece.io.status == IoStatus::ok;
   if (ok && piece.io.member != kMain && t.op != IoOp::read) {
     volume_->spare_written(piece.io.member);
-  } else if (t.op == IoOp::write || t.op == IoOp::write_zeroes) {
+  } else if (is_write(t.op)) {
     volume_->spare_write_failed(piece.io.member, piece.io.sector, piece.sectors, piece.io.status);
   }
   if (ok || !DMR_BUG(stays_in_epoch)) leave(piece);

@@ -6,8 +6,6 @@
 
 #include <fmt/format.h>
 
-#include "runtime/control/ranges.h"
-
 namespace dmr::cli {
 namespace {
 
@@ -51,7 +49,7 @@ Expected<json> Session::events(u64 after) {
 }
 
 // One request; what it left of the ranges is still in them afterwards.
-Expected<json> Session::move_some(const std::string& op, std::vector<SectorRange>& ranges) {
+Expected<json> Session::move_some(const std::string& op, std::span<SectorRange>& ranges) {
   json list = json::array();
   for (const SectorRange& range : ranges) {
     list.push_back({{"sector", range.begin.value}, {"count", range.sectors}});
@@ -61,11 +59,11 @@ Expected<json> Session::move_some(const std::string& op, std::vector<SectorRange
   if (!result) return result;
   const json rest = result->value("rest", json());
   if (result->at("status") == "closed") {
-    runtime::drop_before(ranges, Sector(result->at("bad_sector").get<u64>()));
+    ranges = ranges_from(Sector(result->at("bad_sector").get<u64>()), ranges);
   } else if (rest.is_number()) {
-    runtime::drop_before(ranges, Sector(rest.get<u64>()));
+    ranges = ranges_from(Sector(rest.get<u64>()), ranges);
   } else {
-    ranges.clear();
+    ranges = {};
   }
   return result;
 }
@@ -74,7 +72,8 @@ Expected<Moved> Session::move(const std::string& op, std::span<const SectorRange
   Moved sum;
   for (std::size_t begun = 0; begun < ranges.size(); begun += kRangesPerRequest) {
     const auto part = ranges.subspan(begun, std::min(ranges.size() - begun, kRangesPerRequest));
-    std::vector<SectorRange> left(part.begin(), part.end());
+    std::vector<SectorRange> own(part.begin(), part.end());
+    std::span<SectorRange> left = own;
     std::string failure;     // the first of this part, whose other ranges are moved all the same
     while (!left.empty()) {  // each request moves at least one block
       const auto result = move_some(op, left);

@@ -43,7 +43,7 @@ class Session {
 
  private:
   [[nodiscard]] Expected<nlohmann::json> move_some(const std::string& op,
-                                                   std::vector<SectorRange>& ranges);
+                                                   std::span<SectorRange>& ranges);
 
   Session(std::string name, std::unique_ptr<VolumeLink> link)
       : name_(std::move(name)), link_(std::move(link)) {}

@@ -13,6 +13,8 @@
 
 #include <fmt/format.h>
 
+#include "runtime/device/first_line.h"
+
 namespace dmr::cli {
 namespace {
 
@@ -20,19 +22,12 @@ namespace fs = std::filesystem;
 
 }  // namespace
 
-std::string read_line(const fs::path& path) {
-  std::ifstream file(path);
-  std::string line;
-  std::getline(file, line);
-  return line;
-}
-
 std::string loop_device_on(const std::string& path) {
   struct stat wanted{};
   if (stat(path.c_str(), &wanted) != 0) return "";
   std::error_code error;
   for (const auto& disk : fs::directory_iterator("/sys/block", error)) {
-    const std::string file = read_line(disk.path() / "loop/backing_file");
+    const std::string file = runtime::first_line(disk.path() / "loop/backing_file");
     struct stat found{};
     if (file.empty() || stat(file.c_str(), &found) != 0) continue;
     if (found.st_dev == wanted.st_dev && found.st_ino == wanted.st_ino) {
@@ -75,7 +70,7 @@ std::vector<std::string> all_block_devices() {
   for (const auto& entry : fs::directory_iterator("/sys/class/block", error)) {
     std::string name = entry.path().filename().string();
     std::replace(name.begin(), name.end(), '!', '/');  // how sysfs writes cciss/c0d0
-    const std::string size = read_line(entry.path() / "size");
+    const std::string size = runtime::first_line(entry.path() / "size");
     if (!size.empty() && size != "0") paths.push_back("/dev/" + name);
   }
   std::sort(paths.begin(), paths.end());

@@ -2,14 +2,10 @@
 // What /sys knows about block devices that opening one does not tell.
 #pragma once
 
-#include <filesystem>
 #include <string>
 #include <vector>
 
 namespace dmr::cli {
-
-// The first line of a file, "" when it cannot be read.
-[[nodiscard]] std::string read_line(const std::filesystem::path& path);
 
 // "/dev/loopN" of a loop device on this file, or "".
 [[nodiscard]] std::string loop_device_on(const std::string& path);

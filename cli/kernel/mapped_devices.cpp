@@ -11,6 +11,7 @@
 #include <system_error>
 
 #include "cli/device/sysfs.h"
+#include "runtime/device/first_line.h"
 
 namespace dmr::cli {
 namespace {
@@ -28,7 +29,7 @@ std::vector<std::string> numbers_in(const fs::path& folder) {
   std::vector<std::string> numbers;
   std::error_code error;
   for (const auto& entry : fs::directory_iterator(folder, error)) {
-    numbers.push_back(read_line(entry.path() / "dev"));
+    numbers.push_back(runtime::first_line(entry.path() / "dev"));
   }
   std::sort(numbers.begin(), numbers.end());
   return numbers;
@@ -42,8 +43,8 @@ std::vector<MappedDevice> mapped_devices(const std::string& folder) {
   for (const auto& entry : fs::directory_iterator(folder, error)) {
     const std::string number = entry.path().filename().string();
     if (!number.starts_with("dm-")) continue;
-    MappedDevice device{.name = read_line(entry.path() / "dm/name"),
-                        .uuid = read_line(entry.path() / "dm/uuid"),
+    MappedDevice device{.name = runtime::first_line(entry.path() / "dm/name"),
+                        .uuid = runtime::first_line(entry.path() / "dm/uuid"),
                         .path = "/dev/" + number,
                         .sectors = number_in(entry.path() / "size"),
                         .members = numbers_in(entry.path() / "slaves"),

@@ -10,6 +10,9 @@
 namespace dmr {
 
 enum class IoOp : u8 { read, write, flush, discard, write_zeroes };
+[[nodiscard]] constexpr bool is_write(IoOp op) {
+  return op == IoOp::write || op == IoOp::write_zeroes;
+}
 
 // What a device answered. The host translates errno or BLK_STS_* into it; the engine classifies.
 enum class IoStatus : u8 {

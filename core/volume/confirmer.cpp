@@ -76,17 +76,14 @@ Task<Status> Confirmer::probe_main(FrameStack& frames, Direction direction, u32 
   for (u32 i = 0; i < kBlocks; ++i) {
     Block block;
     if (!pick_block(attempt * kBlocks + i, block)) co_return Status::io_error;
-    io_.status = IoStatus::ok;  // stays when no I/O comes about
+    error_ = ErrorClass::none;  // stays when no I/O comes about
     Status status;
     if (direction == Direction::write) {
       status = co_await rewrite_good_block(frames, block);
     } else {
-      const u32 sectors = state_.geometry.sectors_in(block);
-      const IoPlace place{kMain, state_.geometry.first_sector(block), sectors};
-      status = co_await one_io(frames, IoOp::read, place);
+      status = co_await one_io(frames, IoOp::read, place_on_main(block));
     }
-    const ErrorClass error = classify(io_.status, io_.elapsed_ns, state_.config.device_timeout_ns);
-    if (status == Status::ok || !may_mark(error)) co_return status;
+    if (status == Status::ok || !may_mark(error_)) co_return status;
   }
   co_return Status::io_error;
 }
@@ -109,8 +106,7 @@ Task<Status> Confirmer::write_free_blocks(FrameStack& frames, Member member, Spa
     } else if (status == Status::ok || io_.status == IoStatus::no_space) {
       state_.spares.release(member, extent->begin, 1);
     }  // else it may still arrive: nobody gets this block before the next open
-    const ErrorClass error = classify(io_.status, io_.elapsed_ns, state_.config.device_timeout_ns);
-    if (!may_mark(error)) co_return status;  // it went well, or the device is to blame
+    if (!may_mark(error_)) co_return status;  // it went well, or the device is to blame
     from = extent->begin;
   }
   co_return Status::io_error;
@@ -121,8 +117,7 @@ Task<Status> Confirmer::rewrite_good_block(FrameStack& frames, Block block) {
   Status status = Status::io_error;
   const Result<HoldId> hold = co_await hold_blocks(frames, state_, block, 1);
   if (hold.has_value()) {
-    const IoPlace place{kMain, state_.geometry.first_sector(block),
-                        state_.geometry.sectors_in(block)};
+    const IoPlace place = place_on_main(block);
     // Its home cannot have changed: only the owner of the lock changes homes.
     if (home_of(state_, block).is_plain()) status = co_await one_io(frames, IoOp::read, place);
     if (status == Status::ok) status = co_await one_io(frames, IoOp::write, place);
@@ -135,7 +130,12 @@ Task<Status> Confirmer::rewrite_good_block(FrameStack& frames, Block block) {
 Task<Status> Confirmer::one_io(FrameStack&, IoOp op, IoPlace place) {
   prepare(io_, op, place, buffer_->bytes);
   (void)co_await run_io(state_, io_);
-  co_return state_.observe(io_) == ErrorClass::none ? Status::ok : Status::io_error;
+  error_ = state_.observe(io_);
+  co_return error_ == ErrorClass::none ? Status::ok : Status::io_error;
+}
+
+IoPlace Confirmer::place_on_main(Block block) const {
+  return {kMain, state_.geometry.first_sector(block), state_.geometry.sectors_in(block)};
 }
 
 // Consecutive steps give numbers that lie far apart.

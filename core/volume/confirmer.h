@@ -31,6 +31,7 @@ class Confirmer {
   // Rewrites a good block of main with its own content, held so that no write is overtaken.
   Task<Status> rewrite_good_block(FrameStack& frames, Block block);
   Task<Status> one_io(FrameStack& frames, IoOp op, IoPlace place);
+  [[nodiscard]] IoPlace place_on_main(Block block) const;
   [[nodiscard]] static u64 spread(u64 step);
   [[nodiscard]] bool pick_block(u32 attempt, Block& block);
 
@@ -39,6 +40,7 @@ class Confirmer {
   VolumeState& state_;
   IoBuffer* buffer_ = nullptr;
   DeviceIo io_;
+  ErrorClass error_ = ErrorClass::none;  // that one_io() met last
   LockEntry lock_;
   Signal free_;
   bool busy_ = false;

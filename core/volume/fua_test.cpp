@@ -30,8 +30,12 @@ class VolumeFua : public ::testing::Test {
 
 TEST_F(VolumeFua, NoFuaWriteIsEverSentWhereItWouldBeAWriteAndAFlush) {
   ASSERT_EQ(f.open(), Status::ok);
-  EXPECT_FALSE(f.volume->takes_fua(kMain));
-  EXPECT_FALSE(f.volume->takes_fua(1));
+  for (Member m = kMain; m <= 1; ++m) {
+    Route route;
+    route.member = m;
+    EXPECT_FALSE(f.volume->is_direct(route, IoOp::write, true));
+    EXPECT_TRUE(f.volume->is_direct(route, IoOp::write, false));
+  }
   const u64 flushes = f.disks[kMain].flushes;
   EXPECT_EQ(write(80, 8), Status::ok);
   EXPECT_EQ(f.disks[kMain].flushes, flushes + 1);

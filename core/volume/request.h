@@ -61,6 +61,27 @@ struct Command {
   Sector rest;  // result: all before it has been dealt with; the ranges' end when nothing is left
   void (*done)(Command&) = nullptr;
   void* context = nullptr;
+
+  // After `done`: the rest is worth another command.
+  [[nodiscard]] bool has_rest() const {
+    if (status == Status::closed || status == Status::read_only || status == Status::invalid) {
+      return false;
+    }
+    return !ranges.empty() && rest < ranges.back().begin + ranges.back().sectors;
+  }
 };
+
+// What of ascending ranges does not lie before `rest`; a range that lies on both sides is cut.
+[[nodiscard]] inline std::span<SectorRange> ranges_from(Sector rest,
+                                                        std::span<SectorRange> ranges) {
+  while (!ranges.empty() && ranges.front().begin + ranges.front().sectors <= rest) {
+    ranges = ranges.subspan(1);
+  }
+  if (!ranges.empty() && ranges.front().begin < rest) {
+    ranges.front().sectors -= rest - ranges.front().begin;
+    ranges.front().begin = rest;
+  }
+  return ranges;
+}
 
 }  // namespace dmr

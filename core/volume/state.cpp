@@ -16,7 +16,7 @@ void VolumeState::spare_write_failed(Member member, Sector sector, u32 sectors, 
 ErrorClass VolumeState::observe(const DeviceIo& io) {
   DMR_ASSERT(io.member < members);
   const Direction direction = io.op == IoOp::read ? Direction::read : Direction::write;
-  const bool writes = io.op == IoOp::write || io.op == IoOp::write_zeroes;
+  const bool writes = is_write(io.op);
   if (writes) spare_write_failed(io.member, io.sector, io.sectors, io.status);
   const ErrorClass error = classify(io.status, io.elapsed_ns, config.device_timeout_ns);
   if (DMR_BUG(error_class_ignored) && error != ErrorClass::none) return ErrorClass::medium;

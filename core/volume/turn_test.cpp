@@ -30,14 +30,6 @@ std::vector<SectorRange> bad_blocks(u64 count) {
   return ranges;
 }
 
-// What is left of the ranges behind `rest`, as a host commands it.
-void drop_done(std::vector<SectorRange>& ranges, Sector rest) {
-  std::erase_if(ranges, [rest](const SectorRange& r) { return r.begin + r.sectors <= rest; });
-  if (ranges.empty() || ranges[0].begin >= rest) return;
-  ranges[0].sectors -= rest - ranges[0].begin;
-  ranges[0].begin = rest;
-}
-
 struct Closing {
   Volume::Close close;
   bool begun = false;
@@ -53,7 +45,8 @@ TEST(Turn, contract_10_AMarkOfSlowBlocksLetsTheRestGoAfterEachTurn) {
   VolumeFixture f;
   ASSERT_EQ(f.open(), Status::ok);
   make_slow(f, kBlocks);
-  std::vector<SectorRange> ranges = bad_blocks(kBlocks);
+  std::vector<SectorRange> all = bad_blocks(kBlocks);
+  std::span<SectorRange> ranges = all;
   u64 changed = 0;
   u64 lost = 0;
   for (u64 turn = 1; turn <= kBlocks; ++turn) {
@@ -62,7 +55,7 @@ TEST(Turn, contract_10_AMarkOfSlowBlocksLetsTheRestGoAfterEachTurn) {
     EXPECT_EQ(done.blocks_changed, 1U) << "one block takes longer than a turn";
     changed += done.blocks_changed;
     lost += done.sectors_lost;
-    drop_done(ranges, done.rest);
+    ranges = ranges_from(done.rest, ranges);
     ASSERT_EQ(ranges.size(), kBlocks - turn);
     if (!ranges.empty()) {
       EXPECT_EQ(f.volume->route(ranges[0].begin, 8, false).kind, RouteKind::device);
@@ -84,14 +77,15 @@ TEST(Turn, ALongRunThatCannotBeReadInOnePieceIsTriedSoOnceOnly) {
     slow(io);
     if (io.op == IoOp::read && io.member == kMain && io.sectors == kBufferSectors) ++long_reads;
   };
-  std::vector<SectorRange> ranges = {{Sector(0), kBufferSectors + 40}};
+  SectorRange all{Sector(0), kBufferSectors + 40};
+  std::span<SectorRange> ranges(&all, 1);
   u64 changed = 0;
   u64 turns = 0;
   for (; !ranges.empty() && turns < 100; ++turns) {
     const Command done = f.run_command(CommandKind::mark, ranges);
     ASSERT_EQ(done.status, Status::ok);
     changed += done.blocks_changed;
-    drop_done(ranges, done.rest);
+    ranges = ranges_from(done.rest, ranges);
   }
   EXPECT_GE(turns, 3U);
   EXPECT_EQ(changed, (kBufferSectors + 40) / 8);
@@ -103,7 +97,8 @@ TEST(Turn, AForgetEndsItsTurnToo) {
   constexpr u64 kBlocks = 5;
   VolumeFixture f;
   ASSERT_EQ(f.open(), Status::ok);
-  std::vector<SectorRange> ranges = bad_blocks(kBlocks);
+  std::vector<SectorRange> all = bad_blocks(kBlocks);
+  std::span<SectorRange> ranges = all;
   ASSERT_EQ(f.run_command(CommandKind::mark, ranges).rest, Sector((kBlocks - 1) * kEvery + 8));
   f.before_io = [&f](const DeviceIo& io) {
     if (io.op == IoOp::write && io.member == kMain) f.now += 2 * kSecond;
@@ -112,7 +107,7 @@ TEST(Turn, AForgetEndsItsTurnToo) {
     const Command done = f.run_command(CommandKind::forget, ranges);
     ASSERT_EQ(done.status, Status::ok);
     EXPECT_EQ(done.blocks_changed, 1U);
-    drop_done(ranges, done.rest);
+    ranges = ranges_from(done.rest, ranges);
   }
   EXPECT_TRUE(ranges.empty());
   EXPECT_EQ(f.volume->stats().remapped_blocks, 0U);

@@ -20,7 +20,7 @@ void Volume::reject(Request& request, Status status) {
 }
 
 void Volume::submit(Request& request) {
-  const bool writes = request.op == IoOp::write || request.op == IoOp::write_zeroes;
+  const bool writes = is_write(request.op);
   if (!running_ || state_.closing) return reject(request, Status::closed);
   if (request.op == IoOp::flush) return await_outcomes(request);
   if (request.sectors > kMaxRequestSectors ||

@@ -82,8 +82,8 @@ class Volume {
   // Where a request goes. The host, for each piece:
   //   begin read section; count itself into epoch_slot(sector); route(); end read section
   //   read:  device -> I/O. lost, gone -> EIO at this sector. held -> submit().
-  //   write, write_zeroes: device -> I/O. Anything else -> submit(). With FUA: device ->
-  //          I/O if takes_fua(member), else submit(), which flushes behind the write.
+  //   write, write_zeroes: device -> I/O. Anything else -> submit(). With FUA also where the
+  //          device would make a write and a flush of it with one answer: the engine sends both.
   //   discard: device on main -> I/O whose error is ignored. held -> submit(). Others: done.
   //   When the device I/O has completed, or none was started: leave the slot (in a read section),
   //   and when drain_pending(slot) have the executor call check_drains().
@@ -105,7 +105,12 @@ class Volume {
   }
   // Up to kRouteBatch extents at once; bit i of `writes` says that extent i is written.
   void route_batch(std::span<const Extent> extents, u32 writes, std::span<Route> out) const;
-  [[nodiscard]] bool takes_fua(Member member) const { return state_.store.takes_fua(member); }
+  // Whether that leads to an I/O.
+  [[nodiscard]] bool is_direct(const Route& route, IoOp op, bool fua) const {
+    if (route.kind != RouteKind::device) return false;
+    if (op == IoOp::discard) return route.member == kMain;
+    return !fua || !is_write(op) || state_.store.takes_fua(route.member);
+  }
   [[nodiscard]] bool writable() const { return state_.writable.load(std::memory_order_acquire); }
 
   // FLUSH: every member of the ticket is flushed (a retired spare, too, when a write that was under

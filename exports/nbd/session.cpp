@@ -131,8 +131,10 @@ bool Session::take_payload() {
 // Returns false when slots or pieces are missing: try again when some have been given back.
 bool Session::begin(const RequestHeader& header) {
   // Had the connection broken before this request came, the client might not know.
-  if (refusals_sent_ && refusals_to_send_ == 0) queue_.answers_received();
-  refusals_sent_ = refusals_sent_ && refusals_to_send_ != 0;
+  if (refusals_sent_ && refusals_to_send_ == 0) {
+    queue_.answers_received();
+    refusals_sent_ = false;
+  }
   if (header.command() == CommandType::disconnect) {
     disconnected_ = true;
     return true;

@@ -111,6 +111,7 @@ void command_ended(Command& command) {
   outside->lost = command.sectors_lost;
   outside->bad_sector = command.bad_sector.value;
   outside->rest = command.rest.value;
+  outside->has_rest = command.has_rest();
   dmr_host_wake(outside->waiter);
 }
 
@@ -127,16 +128,15 @@ std::uint32_t dmr_volume_slot(const void* volume, std::uint64_t sector) {
 }
 
 dmr_route dmr_volume_route(const void* volume, std::uint64_t sector, std::uint32_t sectors,
-                           std::uint8_t write) {
-  const Route found = volume_of(volume).route(Sector(sector), sectors, write != 0);
-  return dmr_route{static_cast<u8>(found.kind), found.member, found.sectors, found.sector.value};
+                           std::uint8_t op, std::uint8_t fua) {
+  const Volume& engine = volume_of(volume);
+  const auto kind = static_cast<IoOp>(op);
+  const Route found = engine.route(Sector(sector), sectors, dmr::is_write(kind));
+  return dmr_route{static_cast<u8>(found.kind), found.member,
+                   engine.is_direct(found, kind, fua != 0), found.sectors, found.sector.value};
 }
 
 std::uint8_t dmr_volume_writable(const void* volume) { return volume_of(volume).writable(); }
-
-std::uint8_t dmr_volume_takes_fua(const void* volume, std::uint8_t member) {
-  return volume_of(volume).takes_fua(member);
-}
 
 std::uint8_t dmr_volume_drain_pending(const void* volume, std::uint32_t slot) {
   return volume_of(volume).drain_pending(slot);

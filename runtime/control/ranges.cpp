@@ -40,13 +40,4 @@ Expected<std::vector<SectorRange>> ranges_of(const nlohmann::json& request, u64 
   return joined;
 }
 
-void drop_before(std::vector<SectorRange>& ranges, Sector rest) {
-  std::erase_if(ranges, [rest](const SectorRange& r) { return r.begin + r.sectors <= rest; });
-  for (SectorRange& range : ranges) {
-    if (range.begin >= rest) continue;
-    range.sectors -= rest - range.begin;
-    range.begin = rest;
-  }
-}
-
 }  // namespace dmr::runtime

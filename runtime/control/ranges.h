@@ -15,7 +15,4 @@ namespace dmr::runtime {
 [[nodiscard]] Expected<std::vector<SectorRange>> ranges_of(const nlohmann::json& request,
                                                            u64 volume_sectors);
 
-// Leaves those that lie behind `rest`, and the part of one that does.
-void drop_before(std::vector<SectorRange>& ranges, Sector rest);
-
 }  // namespace dmr::runtime

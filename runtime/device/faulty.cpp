@@ -115,7 +115,7 @@ void FaultyLayer::write_around(const LayerIo& io) {
 }
 
 LayerResult FaultyLayer::run(const LayerIo& io) {
-  const bool write = io.op == IoOp::write || io.op == IoOp::write_zeroes;
+  const bool write = is_write(io.op);
   Verdict verdict;
   int flush_error = 0;  // of the flush that a FUA write has behind it
   {

@@ -5,10 +5,11 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
-#include <fstream>
 #include <string>
 
 #include <fmt/format.h>
+
+#include "runtime/device/first_line.h"
 
 namespace dmr::runtime {
 
@@ -17,15 +18,11 @@ bool has_native_fua(int block_device_fd) {
   if (::fstat(block_device_fd, &info) != 0 || !S_ISBLK(info.st_mode)) return false;
   const std::string device =
       fmt::format("/sys/dev/block/{}:{}/", major(info.st_rdev), minor(info.st_rdev));
-  const auto line_of = [&device](const char* name) {
-    std::string line;
-    for (const char* queue : {"queue/", "../queue/"}) {
-      std::ifstream file(device + queue + name);
-      if (std::getline(file, line)) break;
-    }
-    return line;
+  const auto says = [&device](const char* name, const char* what) {
+    return first_line(device + "queue/" + name) == what ||
+           first_line(device + "../queue/" + name) == what;
   };
-  return line_of("fua") == "1" || line_of("write_cache") == "write through";
+  return says("fua", "1") || says("write_cache", "write through");
 }
 
 }  // namespace dmr::runtime

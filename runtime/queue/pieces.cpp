@@ -51,7 +51,7 @@ void VolumeQueue::device_done(DeviceOp& op) {
 
 void VolumeQueue::on_device_done(Piece& piece) {
   const DeviceOp& op = piece.op;
-  const bool write = op.op == IoOp::write || op.op == IoOp::write_zeroes;
+  const bool write = is_write(op.op);
   if (write && op.member != kMain) {
     if (op.error == 0) {
       volume_.spare_written(op.member);

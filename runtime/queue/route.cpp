@@ -6,11 +6,6 @@
 #include "runtime/queue/volume_queue.h"
 
 namespace dmr::runtime {
-namespace {
-
-bool is_write(IoOp op) { return op == IoOp::write || op == IoOp::write_zeroes; }
-
-}  // namespace
 
 // The first pieces of a batch together, then the rest of those that have more.
 void VolumeQueue::route_first(std::span<QueueRequest* const> batch) {
@@ -70,9 +65,7 @@ void VolumeQueue::place(QueueRequest& request, const Route& route, u32 slot) {
   state.next = sector + route.sectors;
   state.left -= route.sectors;
   const bool discard = request.op == IoOp::discard;
-  const bool device = route.kind == RouteKind::device && (!discard || route.member == kMain) &&
-                      (!request.fua || !is_write(request.op) || volume_.takes_fua(route.member));
-  if (device) {
+  if (volume_.is_direct(route, request.op, request.fua)) {
     start_device(*take_piece(request, sector, route.sectors), route, slot);
     return;
   }

@@ -2,8 +2,6 @@
 // Turn after turn, each of them queued behind what others want; the results are added up.
 #include "runtime/volume/running_command.h"
 
-#include "runtime/control/ranges.h"
-
 namespace dmr::runtime {
 
 void CommandBook::end_all() {
@@ -21,6 +19,7 @@ Message& RunningCommand::make(Volume& volume, CommandBook& book, CommandKind kin
     static_cast<RunningCommand*>(command.context)->turn_ended();
   };
   self->ranges_ = std::move(ranges);
+  self->left_ = self->ranges_;
   self->until_ns_ = until_ns;
   self->done_ = std::move(done);
   self->message_.context = self;
@@ -32,10 +31,10 @@ Message& RunningCommand::make(Volume& volume, CommandBook& book, CommandKind kin
 }
 
 void RunningCommand::take_turn() {
-  command_.ranges = ranges_;
+  command_.ranges = left_;
   if (!book_.ending_.load()) return volume_.command(command_);
   command_.status = Status::closed;
-  command_.rest = ranges_.empty() ? Sector{} : ranges_.front().begin;
+  command_.rest = left_.empty() ? Sector{} : left_.front().begin;
   command_.bad_sector = command_.rest;
   turn_ended();
 }
@@ -49,28 +48,18 @@ void RunningCommand::turn_ended() {
     sum_.bad_sector = command_.bad_sector;
   }
   command_.blocks_changed = command_.blocks_unchanged = command_.sectors_lost = 0;
-  drop_before(ranges_, command_.rest);
-  if (goes_on()) return take_turn();
+  if (command_.has_rest()) {
+    if (book_.ending_.load() || monotonic_ns() < until_ns_) {
+      left_ = ranges_from(command_.rest, left_);
+      return take_turn();
+    }
+    sum_.rest = command_.rest;
+  }
   CommandBook& book = book_;
   done_(sum_);
   delete this;
   book.open_.fetch_sub(1);
   book.open_.notify_all();
-}
-
-bool RunningCommand::goes_on() {
-  if (command_.kind == CommandKind::checkpoint || ranges_.empty()) return false;
-  switch (command_.status) {
-    case Status::closed:
-    case Status::read_only:
-    case Status::invalid:
-      return false;
-    default:
-      break;
-  }
-  if (book_.ending_.load() || monotonic_ns() < until_ns_) return true;
-  sum_.rest = ranges_.front().begin;
-  return false;
 }
 
 }  // namespace dmr::runtime

@@ -5,6 +5,7 @@
 
 #include <atomic>
 #include <functional>
+#include <span>
 #include <vector>
 
 #include "core/volume/volume.h"
@@ -38,13 +39,13 @@ class RunningCommand {
 
   void take_turn();
   void turn_ended();
-  [[nodiscard]] bool goes_on();
 
   Volume& volume_;
   CommandBook& book_;
   Message message_;
   Command command_;
-  std::vector<SectorRange> ranges_;  // those that are left
+  std::vector<SectorRange> ranges_;
+  std::span<SectorRange> left_;  // of them
   u64 until_ns_ = 0;
   CommandResult sum_;
   std::function<void(const CommandResult&)> done_;
