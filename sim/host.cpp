@@ -84,7 +84,7 @@ IoStatus SimHost::write_to_disk(Running& running, SimDisk& disk) {
   if (on_metadata_write && carries_metadata(io)) fate = on_metadata_write(io);
   if (io.member != kMain && world_.random().chance(troubles.spare_data_lost_of_1000) &&
       !carries_metadata(io)) {
-    disk.fail_next(IoStatus::transport);
+    disk.fail_next(world_.random().coin() ? IoStatus::unspecified : IoStatus::transport);
   }
   const auto data = [&io, &fate](u32 i) {
     Data sector = sector_of(io, i);

@@ -85,8 +85,8 @@ Sector Machine::sector_at(Member member, Sector device_sector) {
 // A write that the device or its cable has failed may still get there, as long as nobody has opened
 // the set anew. Not where the same block lives still: else no engine could ever write there again.
 void Machine::arrive_late(const DeviceIo& io) {
-  const bool cable = io.status == IoStatus::transport || io.status == IoStatus::timeout;
-  if (!cable || io.member == kMain || volume_ == nullptr || !open_ended_) return;
+  if (!may_arrive_late(io.status) || io.member == kMain || volume_ == nullptr || !open_ended_)
+    return;
   if (!world.random().chance(300)) return;
   const auto layout = format::layout_of(volume_->superblock(), io.member);
   if (!layout) return;

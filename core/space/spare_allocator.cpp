@@ -254,18 +254,13 @@ void SpareAllocator::release(Member member, SpareBlock begin, u64 blocks) {
   }
 }
 
-void SpareAllocator::set_distrusted(Member member, SpareBlock begin, u64 blocks, bool distrusted) {
+void SpareAllocator::distrust(Member member, SpareBlock begin, u64 blocks) {
   Spare& own = spare(member);
   DMR_ASSERT(own.taken != nullptr && is_data(own, begin, blocks));
   const u64 end = begin.value + blocks;
   for (u64 at = begin.value; at < end; at = (at / 64 + 1) * 64) {
-    const std::atomic_ref<u64> word(own.distrusted[at / 64]);
-    const u64 bits = bits_before(at, end);
-    if (distrusted) {
-      word.fetch_or(bits, std::memory_order_release);
-    } else {
-      word.fetch_and(~bits, std::memory_order_release);
-    }
+    std::atomic_ref<u64>(own.distrusted[at / 64])
+        .fetch_or(bits_before(at, end), std::memory_order_release);
   }
 }
 

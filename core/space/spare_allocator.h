@@ -64,13 +64,7 @@ class SpareAllocator {
   void release(Member member, SpareBlock begin, u64 blocks);
   // A write to these blocks failed and may still arrive: once released, they are not given out
   // again before the next open. Any thread, as long as they cannot be released.
-  void distrust(Member member, SpareBlock begin, u64 blocks) {
-    set_distrusted(member, begin, blocks, true);
-  }
-  // It will not: the blocks themselves have refused it.
-  void trust(Member member, SpareBlock begin, u64 blocks) {
-    set_distrusted(member, begin, blocks, false);
-  }
+  void distrust(Member member, SpareBlock begin, u64 blocks);
 
   // The next range of bad blocks; at most 2^31 blocks long.
   [[nodiscard]] bool next_bad(Cursor& cursor, BadRange& out) const;
@@ -85,8 +79,6 @@ class SpareAllocator {
     u16 free = 0;
     u16 bad = 0;
   };
-  void set_distrusted(Member member, SpareBlock begin, u64 blocks, bool distrusted);
-
   struct Spare {
     u64* taken = nullptr;       // bit b: block b is used, bad, metadata or behind the end
     u64* distrusted = nullptr;  // behind `taken`; its words are changed atomically

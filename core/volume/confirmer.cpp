@@ -75,11 +75,11 @@ Task<Status> Confirmer::probe_spare(FrameStack& frames, Member member, Direction
 Task<Status> Confirmer::probe_main(FrameStack& frames, Direction direction, u32 attempt) {
   for (u32 i = 0; i < kBlocks; ++i) {
     Block block;
-    if (!pick_block(attempt * kBlocks + i, block)) co_return Status::io_error;
+    if (!pick_block(attempt * kBlocks + i, direction, block)) co_return Status::io_error;
     error_ = ErrorClass::none;  // stays when no I/O comes about
     Status status;
     if (direction == Direction::write) {
-      status = co_await rewrite_good_block(frames, block);
+      status = co_await rewrite_block(frames, block);
     } else {
       status = co_await one_io(frames, IoOp::read, place_on_main(block));
     }
@@ -112,15 +112,18 @@ Task<Status> Confirmer::write_free_blocks(FrameStack& frames, Member member, Spa
   co_return Status::io_error;
 }
 
-Task<Status> Confirmer::rewrite_good_block(FrameStack& frames, Block block) {
+Task<Status> Confirmer::rewrite_block(FrameStack& frames, Block block) {
   if (!state_.locks.try_acquire(lock_, block, block + 1)) co_return Status::io_error;
   Status status = Status::io_error;
   const Result<HoldId> hold = co_await hold_blocks(frames, state_, block, 1);
   if (hold.has_value()) {
+    // Its home does not change meanwhile: only the owner of the lock changes homes.
     const IoPlace place = place_on_main(block);
-    // Its home cannot have changed: only the owner of the lock changes homes.
-    if (home_of(state_, block).is_plain()) status = co_await one_io(frames, IoOp::read, place);
-    if (status == Status::ok) status = co_await one_io(frames, IoOp::write, place);
+    status = co_await one_io(frames, IoOp::read, place);
+    if (status == Status::ok) {
+      status = co_await one_io(frames, IoOp::write, place);
+      if (may_arrive_late(io_.status)) state_.late_writes.add(block, 1);
+    }
     release_hold(state_, *hold);
   }
   state_.locks.release(lock_, state_.executor);
@@ -144,16 +147,25 @@ u64 Confirmer::spread(u64 step) {
   return (step * kGolden) >> 8U;
 }
 
-// A block that lives on main and is not lost, far from the ones that earlier probes took.
-bool Confirmer::pick_block(u32 attempt, Block& block) {
+// A block far from those that earlier probes took: one that lives on main, or, while all of these
+// are worked on, one whose place on main nobody uses since it has moved.
+bool Confirmer::pick_block(u32 attempt, Direction direction, Block& block) {
   constexpr u64 kTries = 64;
   const u64 blocks = state_.geometry.blocks();
-  for (u64 i = 0; i < kTries; ++i) {
-    block = Block(spread((turn_ + attempt) * kTries + i) % blocks);
-    // One that somebody works on cannot be rewritten now, which says nothing about the device.
-    if (home_of(state_, block).is_plain() && state_.locks.is_free(block)) return true;
+  for (const bool plain : {true, false}) {
+    for (u64 i = 0; i < kTries; ++i) {
+      block = Block(spread((turn_ + attempt) * kTries + i) % blocks);
+      if (suits(block, direction, plain)) return true;
+    }
   }
   return false;
+}
+
+// One that somebody works on cannot be rewritten now, which says nothing about the device.
+bool Confirmer::suits(Block block, Direction direction, bool plain) const {
+  const Home home = home_of(state_, block);
+  if (plain ? !home.is_plain() : home.member == kMain) return false;
+  return direction == Direction::read || state_.locks.is_free(block);
 }
 
 }  // namespace dmr

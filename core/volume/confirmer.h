@@ -28,12 +28,13 @@ class Confirmer {
   Task<Status> probe_spare(FrameStack& frames, Member member, Direction direction, u32 attempt,
                            SpareExtent* good);
   Task<Status> write_free_blocks(FrameStack& frames, Member member, SpareExtent* good);
-  // Rewrites a good block of main with its own content, held so that no write is overtaken.
-  Task<Status> rewrite_good_block(FrameStack& frames, Block block);
+  // Rewrites a block of main with its own content, held so that no write is overtaken.
+  Task<Status> rewrite_block(FrameStack& frames, Block block);
   Task<Status> one_io(FrameStack& frames, IoOp op, IoPlace place);
   [[nodiscard]] IoPlace place_on_main(Block block) const;
   [[nodiscard]] static u64 spread(u64 step);
-  [[nodiscard]] bool pick_block(u32 attempt, Block& block);
+  [[nodiscard]] bool pick_block(u32 attempt, Direction direction, Block& block);
+  [[nodiscard]] bool suits(Block block, Direction direction, bool plain) const;
 
   static constexpr u32 kBlocks = 4;  // that one probe tries
 

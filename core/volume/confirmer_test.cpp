@@ -28,6 +28,19 @@ TEST(Confirmer, ProbesThatHappenToMeetBadBlocksDoNotMakeADiskDead) {
   EXPECT_EQ(f.count(EventKind::breaker_open), 0U);
 }
 
+TEST(Confirmer, ADiskFromWhichAllElseHasMovedAwayIsNotDead) {
+  VolumeFixture f(1024);
+  ASSERT_EQ(f.open(), Status::ok);
+  const SectorRange rest[] = {{Sector(0), 800}, {Sector(808), 216}};
+  ASSERT_EQ(f.run_command(CommandKind::mark, rest).blocks_changed, 127U);
+  const std::vector<std::byte> before = f.disks[kMain].bytes;
+  f.disks[0].bad_write.insert(800);
+  EXPECT_EQ(f.write(800, 8, 0x55).status, Status::ok);
+  EXPECT_EQ(f.volume->stats().remapped_blocks, 128U);
+  EXPECT_EQ(f.count(EventKind::breaker_open), 0U);
+  EXPECT_EQ(f.disks[kMain].bytes, before);
+}
+
 TEST(Confirmer, TheBreakerClosesAgainAndThenRealBadSectorsAreHandled) {
   VolumeFixture f;
   ASSERT_EQ(f.open(), Status::ok);

@@ -66,5 +66,62 @@ TEST(VolumeLateWrite, AHomeThatRefusedAWriteOfTheMediumOnceIsFreeAgain) {
   EXPECT_EQ(used_when_home_again(f, fail), 0U);
 }
 
+// Writes of several blocks are given up together, and nobody tries the same blocks again.
+TEST(VolumeLateWrite, BlocksOfALongWriteThatFailedOnceGoToNobodyEither) {
+  for (const IoStatus status : {IoStatus::transport, IoStatus::unspecified}) {
+    VolumeFixture f;
+    ASSERT_EQ(f.open(), Status::ok);
+    SectorRange failed;
+    f.before_io = [&](const DeviceIo& io) {
+      f.disks[1].gone.reset();
+      if (io.op != IoOp::write || io.member != 1 || failed.sectors != 0 || io.sectors <= 8) return;
+      failed = {io.sector, io.sectors};
+      f.disks[1].gone = status;  // this once
+    };
+    const SectorRange some{Sector(0), 64};
+    EXPECT_EQ(f.run_command(CommandKind::mark, {&some, 1}).blocks_changed, 8U);
+    f.before_io = nullptr;
+    f.disks[1].gone.reset();
+    ASSERT_EQ(failed.sectors, 64U);
+    const SectorRange all{Sector(64), f.disks[0].sectors() - 64};
+    (void)f.run_command(CommandKind::mark, {&all, 1});
+    EXPECT_EQ(f.count(EventKind::spare_exhausted), 1U);
+    for (u64 sector = 0; sector < f.disks[0].sectors(); sector += 8) {
+      const Route route = f.volume->route(Sector(sector), 8, false);
+      const bool inside =
+          failed.begin <= route.sector && route.sector < failed.begin + failed.sectors;
+      ASSERT_FALSE(route.member == 1 && inside) << sector << ' ' << static_cast<u32>(status);
+    }
+  }
+}
+
+TEST(VolumeLateWrite, ABlockStaysOnItsSpareWhereAnOlderCopyMayStillArriveOnMain) {
+  VolumeFixture f;
+  ASSERT_EQ(f.open(), Status::ok);
+  (void)home_of_100(f);
+  const SectorRange range{Sector(800), 8};
+  const auto forget = [&] { return f.run_command(CommandKind::forget, {&range, 1}); };
+  f.disks[kMain].gone = IoStatus::timeout;
+  EXPECT_EQ(forget().blocks_changed, 0U);
+  f.disks[kMain].gone.reset();
+  EXPECT_EQ(forget().blocks_changed, 0U);
+  ASSERT_EQ(f.close(), Status::ok);
+  ASSERT_EQ(f.open(), Status::ok);
+  EXPECT_EQ(forget().blocks_changed, 1U);
+}
+
+TEST(LateWrites, CoverAllThatWasAddedAndWidenWhenTheyAreFull) {
+  LateWrites writes;
+  EXPECT_FALSE(writes.may_arrive_in(Block(0), ~u64{0} >> 1U));
+  for (u64 i = 0; i < 100; ++i) writes.add(Block(i * 1000), 3);
+  for (u64 i = 0; i < 100; ++i) {
+    EXPECT_TRUE(writes.may_arrive_in(Block(i * 1000 + 2), 1)) << i;
+    if (i > 0 && i < 63) {
+      EXPECT_FALSE(writes.may_arrive_in(Block(i * 1000 - 1), 1)) << i;
+      EXPECT_FALSE(writes.may_arrive_in(Block(i * 1000 + 3), 1)) << i;
+    }
+  }
+}
+
 }  // namespace
 }  // namespace dmr::testing

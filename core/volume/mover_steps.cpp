@@ -177,6 +177,8 @@ Task<Status> Mover::forget_step(FrameStack& frames, Command& command, Block begi
 
 Task<Status> Mover::copy_home(FrameStack& frames, Run run, LostMask lost) {
   if (!state_.readable(run.home.member)) co_return Status::io_error;
+  // An older copy of the block that arrives there later would undo what users have written since.
+  if (state_.late_writes.may_arrive_in(run.begin, run.length)) co_return Status::io_error;
   Status status = co_await read_run(frames, run.home.member, run, buffer_->bytes);
   if (status != Status::ok) co_return status;
   const u32 sectors = sectors_of(run.begin, run.length);
@@ -191,7 +193,10 @@ Task<Status> Mover::copy_home(FrameStack& frames, Run run, LostMask lost) {
   prepare(io, IoOp::write, {kMain, state_.geometry.first_sector(run.begin), sectors},
           buffer_->bytes);
   (void)co_await run_io(state_, io);
-  if (state_.observe(io) != ErrorClass::none) co_return Status::io_error;
+  if (state_.observe(io) != ErrorClass::none) {
+    if (may_arrive_late(io.status)) state_.late_writes.add(run.begin, run.length);
+    co_return Status::io_error;
+  }
   if (!DMR_BUG(return_before_flush)) {
     if (co_await run_flush(state_, io, kMain) != ErrorClass::none) co_return Status::io_error;
     co_await flush_outcomes(state_, kMain);

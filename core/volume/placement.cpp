@@ -107,8 +107,8 @@ Task<Status> give_up_extent(FrameStack& frames, VolumeState& state, Confirmer& c
   if (may_mark(error)) {
     const Status writes_elsewhere =
         co_await confirmer.confirm(frames, extent.member, Direction::write, state.host.now_ns());
+    // What may still arrive there keeps its distrust: nobody has tried the same blocks again.
     if (writes_elsewhere == Status::ok) {
-      state.spares.trust(extent.member, extent.begin, extent.blocks);
       state.spares.release(extent.member, extent.begin, extent.blocks);
     }
   }

@@ -13,6 +13,7 @@
 #include "core/space/spare_allocator.h"
 #include "core/task/flush_state.h"
 #include "core/volume/config.h"
+#include "core/volume/late_writes.h"
 #include "core/volume/range_lock.h"
 #include "core/volume/work_item.h"
 
@@ -60,6 +61,7 @@ struct VolumeState {
   bool spare_low_told = false;
   bool closing = false;
   SlowCounters counters;
+  LateWrites late_writes;
   Signal hold_released;
   Signal pages_arrived;
 
