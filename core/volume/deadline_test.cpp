@@ -20,10 +20,11 @@ struct Callers {
   };
   explicit Callers(VolumeFixture& f) : fixture(f) {}
 
-  Caller& send(IoOp op, u64 sector) {
+  Caller& send(IoOp op, u64 sector, IoStatus error = IoStatus::medium, bool fua = false) {
     Caller& caller = all.emplace_back();
     caller.request.op = op;
-    caller.request.error = IoStatus::medium;
+    caller.request.error = error;
+    caller.request.fua = fua;
     caller.request.sector = Sector(sector);
     caller.request.sectors = 8;
     caller.request.payload = &caller.payload;
@@ -73,6 +74,23 @@ TEST(Deadline, contract_10_ReadsThatWaitForTheirTurnAreAnsweredInTimeAndWritesSu
   f.pump();
   EXPECT_TRUE(write.done);
   EXPECT_EQ(write.request.status, Status::ok);
+}
+
+// The last one is a healthy block's, which comes for the flush behind it alone.
+TEST(Deadline, contract_9_AFuaWriteDoesNotWaitForSalvagesOfOthers) {
+  VolumeFixture f;
+  f.disks[kMain].native_fua = false;
+  f.config.buffers = 1;
+  ASSERT_EQ(f.open(), Status::ok);
+  Callers callers(f);
+  callers.send(IoOp::read, 0);
+  callers.send(IoOp::read, 800);
+  callers.send(IoOp::write, 8000, IoStatus::ok, true);
+  callers.run();
+  EXPECT_EQ(f.volume->stats().work_items.in_use, 2U);
+  EXPECT_EQ(f.volume->stats().buffers.in_use, 1U);
+  f.pump();
+  EXPECT_EQ(callers.done(), 3U);
 }
 
 TEST(Deadline, contract_10_TheWaitForItsTurnCounts) {

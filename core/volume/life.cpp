@@ -159,7 +159,7 @@ Task<Status> Volume::flush_spares(FrameStack&) {
 }
 
 Task<Status> Volume::close_task(FrameStack& frames) {
-  while (!active_.empty() || !waiting_.empty()) co_await quiet_.wait();
+  while (!active_.empty() || anything_waits()) co_await quiet_.wait();
   Ready stopped;
   mover_.request_stop(stopped);
   co_await PostedAwait{stopped};
@@ -177,7 +177,7 @@ Task<Status> Volume::close_task(FrameStack& frames) {
 }
 
 void Volume::release_parts() {
-  DMR_ASSERT(active_.empty() && waiting_.empty());
+  DMR_ASSERT(active_.empty() && !anything_waits());
   mover_.close();
   committer_.close();
   confirmer_.close();

@@ -36,7 +36,7 @@ void Volume::submit(Request& request) {
     request.deadline_ns = state_.host.now_ns() + state_.config.recover_deadline_ns;
     state_.host.wake_at(request.deadline_ns);
   }
-  waiting_.push_back(request);
+  (needs_buffer(request) ? waiting_for_buffer_ : waiting_).push_back(request);
   schedule_admission();
 }
 
@@ -81,20 +81,30 @@ bool Volume::needs_buffer(const Request& request) const {
   return state_.geometry.sector_in_block(request.sector) != 0 || !end_aligned;
 }
 
-// In order of arrival, each with all that it will ever need, or not at all.
+// Each with all that it will ever need, or not at all. Those that need no buffer do not wait behind
+// those that do: a FUA write that comes for its flush has nothing to do with salvages.
 void Volume::admit() {
-  while (Request* request = waiting_.front()) {
-    const bool buffer = needs_buffer(*request);
-    if (state_.work_items.available() == 0 || state_.io_contexts.available() < 2 ||
-        (buffer && state_.buffers.available() == 0)) {
-      // Whoever is under way will finish, and call again. The pool counts that somebody waited.
-      if (state_.work_items.available() == 0) (void)state_.work_items.acquire();
-      if (buffer && state_.buffers.available() == 0) (void)state_.buffers.acquire();
-      return;
-    }
-    DMR_ASSERT(waiting_.pop_front() == request);
-    start_item(*request, buffer);
+  bool progress = true;
+  while (progress) {
+    progress = admit_first(waiting_for_buffer_, true);
+    progress |= admit_first(waiting_, false);
   }
+  if (!anything_waits()) return;
+  // Whoever is under way will finish, and call again. The pools count that somebody waited.
+  if (state_.work_items.available() == 0) {
+    (void)state_.work_items.acquire();
+  } else if (!waiting_for_buffer_.empty() && state_.buffers.available() == 0) {
+    (void)state_.buffers.acquire();
+  }
+}
+
+bool Volume::admit_first(Fifo<Request>& queue, bool buffer) {
+  if (state_.work_items.available() == 0 || state_.io_contexts.available() < 2) return false;
+  if (buffer && state_.buffers.available() == 0) return false;
+  Request* request = queue.pop_front();
+  if (request == nullptr) return false;
+  start_item(*request, buffer);
+  return true;
 }
 
 void Volume::start_item(Request& request, bool buffer) {
@@ -143,8 +153,8 @@ void Volume::finish_item(WorkItem& item) {
   for (DeviceIo* io : item.tools.io) state_.io_contexts.release(io);
   if (item.tools.buffer != nullptr) state_.buffers.release(item.tools.buffer);
   state_.work_items.release(&item);
-  if (!waiting_.empty()) schedule_admission();
-  if (active_.empty() && waiting_.empty()) quiet_.wake_all(state_.executor);
+  if (anything_waits()) schedule_admission();
+  if (active_.empty() && !anything_waits()) quiet_.wake_all(state_.executor);
 }
 
 void Volume::command(Command& command) {
@@ -177,14 +187,14 @@ u64 Volume::answer_overdue_waiting(u64 now) {
   Fifo<Request> overdue;
   Fifo<Request> others;
   u64 next = ~u64{0};
-  while (Request* request = waiting_.pop_front()) {
+  while (Request* request = waiting_for_buffer_.pop_front()) {
     const bool reads = request->op == IoOp::read;
     if (reads && request->deadline_ns > now && request->deadline_ns < next) {
       next = request->deadline_ns;
     }
     (reads && request->deadline_ns <= now ? overdue : others).push_back(*request);
   }
-  waiting_ = others;
+  waiting_for_buffer_ = others;
   if (const Request* first = overdue.front()) {
     state_.tell(EventKind::pool_exhausted, kMain, first->sector, first->sectors);
   }
@@ -192,7 +202,7 @@ u64 Volume::answer_overdue_waiting(u64 now) {
     ++state_.counters.failed_reads;
     reject(*request, Status::io_error);
   }
-  if (active_.empty() && waiting_.empty()) quiet_.wake_all(state_.executor);
+  if (active_.empty() && !anything_waits()) quiet_.wake_all(state_.executor);
   return next;
 }
 

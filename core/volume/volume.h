@@ -148,6 +148,10 @@ class Volume {
   void release_parts();
   void start_life(Task<Status>&& task, void (*ended)(Ready&));
   void admit();
+  [[nodiscard]] bool admit_first(Fifo<Request>& queue, bool buffer);
+  [[nodiscard]] bool anything_waits() const {
+    return !waiting_.empty() || !waiting_for_buffer_.empty();
+  }
   void schedule_admission();
   [[nodiscard]] bool needs_buffer(const Request& request) const;
   void start_item(Request& request, bool buffer);
@@ -173,6 +177,7 @@ class Volume {
 
   std::byte* item_memory_ = nullptr;
   Fifo<Request> waiting_;
+  Fifo<Request> waiting_for_buffer_;
   Fifo<WorkItem> active_;
   Ready admission_;
   bool admission_posted_ = false;
