@@ -206,7 +206,10 @@ Task<Status> Checkpoints::flush(FrameStack& /*frames*/) {
     const Member m = context_.io(i).member;
     // Writes of users may have been in the cache that is gone: they have to hear of it.
     const bool refused = context_.status(i) != IoStatus::ok;
-    if (refused && !DMR_BUG(checkpoint_flush_unheard)) context_.flushes.refuse(m);
+    if (refused && !DMR_BUG(checkpoint_flush_unheard)) {
+      context_.flushes.refuse(m);
+      context_.refusing.add(m);
+    }
     context_.flushes.end_own(context_.executor, m, flush_lane_[m]);
   }
   drop_failed(count);

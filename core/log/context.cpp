@@ -157,6 +157,7 @@ Task<Status> StoreContext::flush_written(FrameStack& /*frames*/, u32 count, Memb
     const DeviceIo& io = memory_->flush[i];
     if (io.status != IoStatus::ok) {
       flushes.refuse(io.member);  // writes of users may have been in the cache that is gone
+      refusing.add(io.member);    // and shall take no more data
       Event event;
       event.kind = EventKind::flush_failed;
       event.member = io.member;

@@ -122,7 +122,8 @@ class StoreContext {
   u64 open_epoch = 0;               // of this opening; 0 until writing begins
   u64 membership_recorded = 0;      // the generation that is known to be durable
   StoreCounters counters;
-  FlushBook flushes;  // of all members, by whomever
+  FlushBook flushes;   // of all members, by whomever
+  MemberSet refusing;  // have refused a flush of metadata since somebody last asked
 
  private:
   struct Memory;

@@ -107,6 +107,12 @@ class MetadataStore {
   // Any thread, once loaded: whether FUA writes may be sent to this member.
   [[nodiscard]] bool takes_fua(Member member) const { return context_.takes_fua(member); }
   [[nodiscard]] const StoreCounters& counters() const;
+  // Which members have refused a flush since the last call.
+  [[nodiscard]] MemberSet take_refusing() {
+    const MemberSet taken = context_.refusing;
+    context_.refusing = {};
+    return taken;
+  }
   // Whoever else flushes members while the store works books it here.
   [[nodiscard]] FlushBook& flushes() { return context_.flushes; }
 

@@ -338,8 +338,9 @@ void Committer::give_back(const CommitEntry& entry) {
   }
 }
 
-// The store retires members on its own when they refuse metadata.
+// The store retires members on its own when they refuse metadata, but not for a refused flush.
 void Committer::notice_member_states() {
+  const MemberSet refusing = state_.store.take_refusing();
   for (Member m = 1; m < state_.members; ++m) {
     if (state_.store.state(m) != format::MemberState::failed || !state_.takes_data(m)) continue;
     state_.member_state[m].store(static_cast<u8>(format::MemberState::failed),
@@ -349,6 +350,9 @@ void Committer::notice_member_states() {
     // where write and flush are sent apart, the flush has been counted by itself.
     if (state_.store.takes_fua(m)) state_.flush.refuse(m);
     state_.tell(EventKind::member_failed, m, Sector(0), 0);
+  }
+  for (Member m = 1; m < state_.members; ++m) {
+    if (refusing.has(m)) request_retire(m);
   }
 }
 

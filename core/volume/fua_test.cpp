@@ -89,6 +89,26 @@ TEST_F(VolumeFua, ASpareThatRefusesTheFlushBehindAWriteIsRetired) {
   EXPECT_EQ(f.volume->stats().member[1].state, format::MemberState::failed);
 }
 
+// Also one that has taken no data: what it takes from now on may be lost in the same way.
+TEST(VolumeFuaSpares, OneThatRefusesTheFlushBehindAJournalBlockIsRetired) {
+  VolumeFixture f(16384, 16384, 2);
+  for (MemoryDisk& disk : f.disks) disk.native_fua = false;
+  ASSERT_EQ(f.open(), Status::ok);
+  u32 flushes = 0;
+  f.before_io = [&](const DeviceIo& io) {
+    if (io.op == IoOp::flush && io.member == 2) ++flushes;
+    f.disks[2].refuses_flush = flushes == 1;
+  };
+  const u64 told = f.volume->flush_refusals();
+  const SectorRange range{Sector(800), 8};
+  EXPECT_EQ(f.run_command(CommandKind::mark, {&range, 1}).status, Status::ok);
+  f.before_io = nullptr;
+  f.disks[2].refuses_flush = false;
+  ASSERT_EQ(f.volume->route(Sector(800), 8, false).member, 1U);
+  EXPECT_EQ(f.volume->flush_refusals(), told + 1);
+  EXPECT_EQ(f.volume->stats().member[2].state, format::MemberState::failed);
+}
+
 // Somebody else's, between this write and the flush behind it.
 TEST_F(VolumeFua, AFlushThatIsRefusedMeanwhileMayHaveLostTheWrite) {
   ASSERT_EQ(f.open(), Status::ok);
