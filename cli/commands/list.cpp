@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // `dm-remap list`: the volumes that are known here, running or not.
 #include <algorithm>
-#include <map>
 #include <memory>
 #include <string>
+#include <tuple>
 #include <vector>
 
 #include <fmt/format.h>
@@ -39,36 +39,51 @@ struct ListOptions {
 
 struct Row {
   std::string name;
+  std::string set;  // UUID as text; "" of a running volume that does not answer
   bool running = false;
   std::string path;  // of the export
   std::string main;
   std::vector<std::string> spares;
 };
 
-void add_running(std::map<std::string, Row>& rows) {
-  for (const std::string& name : running_volumes(system_mapper())) {
-    Row& row = rows[name];
-    row.name = name;
-    row.running = true;
-    auto session = Session::open(name);
-    if (!session) continue;  // it belongs to another user, or is on its way up or down
-    const auto status = session->status();
-    if (!status) continue;
-    row.spares.clear();
-    for (const auto& member : status->at("members")) {
-      if (!member.at("spec").is_string()) continue;
-      const std::string spec = member.at("spec").get<std::string>();
-      if (member.at("member") == 0) {
-        row.main = spec;
-      } else {
-        row.spares.push_back(spec);
-      }
+// Volumes of one name are told apart by their sets; only one of them can run.
+using Rows = std::vector<Row>;
+
+Row& row_of(Rows& rows, const std::string& name, const std::string& set) {
+  const auto found = std::find_if(rows.begin(), rows.end(), [&](const Row& row) {
+    return row.name == name && (row.set == set || row.set.empty() || set.empty());
+  });
+  if (found != rows.end()) return *found;
+  rows.push_back({.name = name, .set = set, .path = "", .main = "", .spares = {}});
+  return rows.back();
+}
+
+void fill_in(Row& row, const Json& status) {
+  row.spares.clear();
+  for (const auto& member : status.at("members")) {
+    if (!member.at("spec").is_string()) continue;
+    const std::string spec = member.at("spec").get<std::string>();
+    if (member.at("member") == 0) {
+      row.main = spec;
+    } else {
+      row.spares.push_back(spec);
     }
-    for (const auto& exported : status->at("exports")) row.path = exported.value("path", "");
+  }
+  for (const auto& exported : status.at("exports")) row.path = exported.value("path", "");
+}
+
+void add_running(Rows& rows) {
+  for (const std::string& name : running_volumes(system_mapper())) {
+    auto session = Session::open(name);
+    const auto status = session ? session->status() : std::unexpected(session.error());
+    Row& row = row_of(rows, name, status ? status->at("set").get<std::string>() : "");
+    row.running = true;
+    // Else it belongs to another user, or is on its way up or down.
+    if (status) fill_in(row, *status);
   }
 }
 
-void add_scanned(std::map<std::string, Row>& rows) {
+void add_scanned(Rows& rows) {
   for (const std::string& path : all_block_devices()) {
     const auto device = runtime::Device::open(path, {.read_only = true,
                                                      .exclusive = false,
@@ -76,42 +91,46 @@ void add_scanned(std::map<std::string, Row>& rows) {
                                                      .odd_size = runtime::OddSize::cut_down});
     if (!device) continue;
     const Survey found = survey(**device);
-    if (found.newest() == nullptr) continue;
-    Row& row = rows[name_of(*found.newest())];
-    row.name = name_of(*found.newest());
+    const format::Superblock* block = found.newest();
+    if (block == nullptr) continue;
+    Row& row = row_of(rows, name_of(*block), uuid_text(block->header.set));
     if (std::find(row.spares.begin(), row.spares.end(), path) == row.spares.end()) {
       row.spares.push_back(path);
     }
   }
 }
 
-void print_rows(const std::map<std::string, Row>& rows) {
+void print_rows(const Rows& rows) {
   if (rows.empty()) {
     fmt::print("No volume is known here. `dm-remap create --help` says how to make one.\n");
     return;
   }
   Table table({{"NAME"}, {"STATE"}, {"SERVED AT"}, {"MAIN"}, {"SPARES"}});
-  for (const auto& [name, row] : rows) {
-    table.add({name, row.running ? "running" : "stopped", row.path.empty() ? "-" : row.path,
+  for (const Row& row : rows) {
+    table.add({row.name, row.running ? "running" : "stopped", row.path.empty() ? "-" : row.path,
                row.main.empty() ? "?" : row.main, fmt::format("{}", fmt::join(row.spares, " "))});
   }
   table.print();
 }
 
 Expected<Exit> list(const ListOptions& options) {
-  std::map<std::string, Row> rows;
+  Rows rows;
   for (const Hint& hint : all_hints()) {
-    rows[hint.name] = {
-        .name = hint.name, .running = false, .path = "", .main = hint.main, .spares = hint.spares};
+    rows.push_back(
+        {.name = hint.name, .set = hint.set, .path = "", .main = hint.main, .spares = hint.spares});
   }
   add_running(rows);
   if (options.scan) add_scanned(rows);
+  std::sort(rows.begin(), rows.end(), [](const Row& a, const Row& b) {
+    return std::tie(a.name, a.set) < std::tie(b.name, b.set);
+  });
   if (options.names) {
-    for (const auto& [name, row] : rows) fmt::print("{}\n", name);
+    for (const Row& row : rows) fmt::print("{}\n", row.name);
   } else if (options.json) {
     Json volumes = Json::array();
-    for (const auto& [name, row] : rows) {
-      volumes.push_back({{"name", name},
+    for (const Row& row : rows) {
+      volumes.push_back({{"name", row.name},
+                         {"set", row.set.empty() ? Json(nullptr) : Json(row.set)},
                          {"running", row.running},
                          {"path", row.path.empty() ? Json(nullptr) : Json(row.path)},
                          {"main", row.main.empty() ? Json(nullptr) : Json(row.main)},

@@ -5,6 +5,7 @@
 
 #include <sys/prctl.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 
 #include <algorithm>
 #include <array>
@@ -118,6 +119,8 @@ void Connection::serve(const Handshake& handshake) {
     const std::lock_guard lock(queue_mutex_);
     queue_ = queue.get();
   }
+  constexpr timeval kLimit{.tv_sec = 0, .tv_usec = kReceivePatienceMs * 1000};
+  receive_ends_ = setsockopt(socket_.get(), SOL_SOCKET, SO_RCVTIMEO, &kLimit, sizeof kLimit) == 0;
   session->received(early_);
   transmit(*session, *queue);
   drain(*session, *queue);

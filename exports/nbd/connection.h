@@ -39,10 +39,11 @@ class Connection {
   void drain(Session& session, runtime::Queue& queue);
   void linger(Session& session);
 
-  [[nodiscard]] bool receive(Session& session);
+  [[nodiscard]] bool receive(Session& session, bool wait = false);
   [[nodiscard]] bool send(Session& session);
   [[nodiscard]] bool pause(Session& session);
   void wait(Session& session, runtime::Queue& queue);
+  [[nodiscard]] bool wait_for_client(Session& session, runtime::Queue& queue);
   [[nodiscard]] bool watch_both(bool readable);
   [[nodiscard]] bool send_all(std::span<const std::byte> bytes);
 
@@ -56,7 +57,9 @@ class Connection {
   std::vector<std::byte> early_;  // bytes that came behind the handshake
   bool client_gone_ = false;      // its end of the stream is closed
   bool send_blocked_ = false;
-  bool maybe_readable_ = true;  // a receive would not be in vain
+  bool maybe_readable_ = true;   // a receive would not be in vain
+  bool client_is_idle_ = false;  // it has sent nothing within kReceivePatienceMs
+  bool receive_ends_ = false;    // the socket has that time limit
   Patience patience_;
   u64 begun_before_ = 0;  // requests of the session at the last pause
   u32 eager_after_ = 0;   // waits to go until receiving without having waited is tried

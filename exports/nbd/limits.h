@@ -25,6 +25,8 @@ inline constexpr std::chrono::milliseconds kShutdownLinger{500};
 // How long a sender may wait for a slow reader in one go. The queue's thread is needed elsewhere
 // (grace periods of the volume), so longer waits go through Queue::process.
 inline constexpr int kSendPatienceMs = 2;
+// How long a connection with nothing under way waits in the socket itself, deaf to anything else.
+inline constexpr int kReceivePatienceMs = 20;
 
 // One connection's memory: address space only, until it is used. A request takes pieces of it.
 inline constexpr u32 kSmallPieceBytes = 4096;

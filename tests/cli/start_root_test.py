@@ -107,6 +107,9 @@ class BlockDevices(RunningTest):
             self.environment["DM_REMAP_STATE_DIR"] = str(self.folder / "elsewhere")
             self.assert_refused(REFUSED, ["start", self.NAME, "--export", "nbd"],
                                 f"2 volumes are called `{self.NAME}`", first, second)
+            listed = self.succeed("list", "--scan", "--json").json["volumes"]
+            self.assertEqual(sorted(volume["spares"] for volume in listed
+                                    if volume["name"] == self.NAME), sorted([[first], [second]]))
 
 
 class WithoutRights(ForNobody):

@@ -101,6 +101,39 @@ scenario_flush_reaches_both_members() {
   [ "$(flushes_in "$spare_log")" -ge 1 ] || fail "the spare saw no flush"
 }
 
+# 16 FUA writes, no flush. Prints how many flushes the volume has sent for them.
+flushes_of_fua_writes() { # NAME
+  ff=$(figure "$1" flushes)
+  fio --name=fua --filename="/dev/mapper/$1" --rw=write --bs=4k --size=64k --direct=1 --sync=dsync \
+    --ioengine=libaio --iodepth=1 --minimal >/tmp/fio.log || fail "fio: $(cat /tmp/fio.log)"
+  echo $(($(figure "$1" flushes) - ff))
+}
+flushes_at() { # DEVICE: that the driver has completed
+  awk '{print $16}' "/sys/block/${1##*/}/stat"
+}
+
+# The block layer makes a write and a flush of FUA where a disk has none, with one answer for both.
+# The volume sends both itself, so that it knows which of them failed.
+scenario_fua_is_a_write_and_a_flush_where_a_disk_has_none() {
+  modprobe loop
+  truncate -s 32M /tmp/main.img
+  main=$(losetup --find --show /tmp/main.img) spare=$(null_disk s 8)
+  trap 'dmsetup remove vol; losetup -d "$main"' EXIT
+  make_volume vol "$main" "$spare"
+  expect "FUA of a loop device" "$(cat "/sys/block/${main##*/}/queue/fua")" 0
+  before=$(flushes_at "$main")
+  expect "flushes sent" "$(flushes_of_fua_writes vol)" 16
+  expect "flushes at the disk" "$(($(flushes_at "$main") - before))" 16
+  dmsetup remove vol
+
+  NULL_CACHE=2
+  own=$(null_disk m 32)
+  NULL_CACHE=
+  make_volume vol "$own" "$(null_disk t 8)"
+  expect "FUA of the disk" "$(cat "/sys/block/${own##*/}/queue/fua")" 1
+  expect "flushes where the disk has FUA" "$(flushes_of_fua_writes vol)" 0
+}
+
 scenario_a_refused_flush_stops_writes_until_resume() {
   main=$(scsi_disk) spare=$(null_disk s 8)
   make_volume vol "$main" "$spare"

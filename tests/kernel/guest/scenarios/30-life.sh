@@ -43,6 +43,39 @@ scenario_removal_with_errors_in_flight() {
   dm-remap check "$main" "$spare" >/tmp/check.log || fail "check finds faults"
 }
 
+moved() { # NAME AT LEAST
+  [ "$(figure "$1" remapped_blocks)" -ge "$2" ]
+}
+
+# All of it is more than one turn: between turns, a signal or a suspend ends it, with a rest.
+scenario_mark_ends_early_with_a_signal_and_a_suspend() {
+  main=$(null_disk m 128) spare=$(null_disk s 160)
+  pattern a 1024 >/tmp/a.img
+  put "$main" 200000 /tmp/a.img
+  make_volume vol "$main" "$spare"
+  size=$(sectors_of "$main")
+  dmsetup message vol 0 mark "0+$size" >/tmp/mark.log &
+  marking=$!
+  within 30 moved vol 1
+  kill -INT $marking
+  wait $marking || true
+  first=$(figure vol remapped_blocks)
+  [ "$first" -lt $((size / 8)) ] || fail "the signal came to late: all is moved"
+
+  dmsetup message vol 0 mark "0+$size" >/tmp/mark.log &
+  marking=$!
+  within 30 moved vol $((first + 1))
+  dmsetup suspend vol
+  wait $marking || fail "mark: $(cat /tmp/mark.log)"
+  grep -q " unchanged $first lost 0 rest [1-9]" /tmp/mark.log || fail "mark: $(cat /tmp/mark.log)"
+  rest=$(sed 's/.* rest //' /tmp/mark.log)
+  dmsetup resume vol
+  expect "blocks before the rest" "$(figure vol remapped_blocks)" $((rest / 8))
+  dmsetup message vol 0 mark "$rest+$((size - rest))" | grep -q " lost 0$" || fail "the rest"
+  expect "blocks in the end" "$(figure vol remapped_blocks)" $((size / 8))
+  same_at /dev/mapper/vol 200000 /tmp/a.img
+}
+
 scenario_status_table_and_garbage() {
   main=$(null_disk m 32) spare=$(null_disk s 8)
   size=$(sectors_of "$main")
