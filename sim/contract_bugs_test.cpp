@@ -66,6 +66,7 @@ constexpr Quarry kQuarries[] = {
     DMR_QUARRY(fua_flush_swallowed, "refused-flushes"),
     DMR_QUARRY(own_flush_uncounted, "refused flushes", refused_flushes),
     DMR_QUARRY(checkpoint_flush_unheard, "refused-flushes"),
+    DMR_QUARRY(newest_not_renewed, "refused-flushes"),
     DMR_QUARRY(body_lost_unseen, "refused flushes", refused_flushes),
     DMR_QUARRY(single_journal_copy, "bits flipped in each metadata block", flipped_bits),
     DMR_QUARRY(journal_without_fua, "marks"),

@@ -49,6 +49,11 @@ class Checkpoints {
 
   // Writing.
 
+  // Reads of the header of each spare's newest checkpoint, from context `count` on; returns the
+  // contexts in use then.
+  [[nodiscard]] u32 prepare_newest(MemberSet members, u32 count);
+  // Whether a read has given such a header.
+  [[nodiscard]] bool is_newest(u32 index) const;
   // What the newest checkpoint covers, and the older one: the journal serves both.
   [[nodiscard]] ChainPoint newest_covered() const { return newest_; }
   [[nodiscard]] ChainPoint older_covered() const { return older_; }
@@ -70,6 +75,7 @@ class Checkpoints {
   Status finish_body(Choice choice, FindingSink& findings);
 
   [[nodiscard]] u8 older_area(Member member) const;
+  [[nodiscard]] u8 newest_area(Member member) const;  // kAreas: none is good
   [[nodiscard]] u64 room() const;
   [[nodiscard]] bool fits(RecordSource& source) const;
   void prepare_headers(u32 state, ChainPoint covered);

@@ -16,6 +16,35 @@ u8 Checkpoints::older_area(Member member) const {
   return (first.sequence < second.sequence) != DMR_BUG(checkpoint_over_newest) ? 0 : 1;
 }
 
+u8 Checkpoints::newest_area(Member member) const {
+  const Area& first = area_[member][0];
+  const Area& second = area_[member][1];
+  if (!first.is_verified) return second.is_verified ? 1 : kAreas;
+  return second.is_verified && second.sequence > first.sequence ? 1 : 0;
+}
+
+u32 Checkpoints::prepare_newest(MemberSet members, u32 count) {
+  for (Member m = 1; m < context_.members(); ++m) {
+    const u8 area = members.has(m) ? newest_area(m) : kAreas;
+    if (area == kAreas) continue;
+    const Sector address = context_.layout[m].checkpoint_block(area, 0);
+    context_.prepare(count, m, IoOp::read, address, context_.block(count), 1);
+    ++count;
+  }
+  return count;
+}
+
+bool Checkpoints::is_newest(u32 index) const {
+  const DeviceIo& io = context_.io(index);
+  if (io.status != IoStatus::ok) return false;
+  const auto& header = StoreContext::as<format::CheckpointHeader>(io.buffer);
+  const u8 area = newest_area(io.member);
+  const format::Place place =
+      context_.place(format::Kind::checkpoint_header, io.member, area, io.sector);
+  return format::check(header, place) == format::Verdict::ok &&
+         header.header.sequence == area_[io.member][area].sequence;
+}
+
 u64 Checkpoints::room() const {
   u64 least = ~u64{0};
   for (Member m = 1; m < context_.members(); ++m) {

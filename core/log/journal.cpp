@@ -98,6 +98,18 @@ Task<Status> Journal::replay(FrameStack& frames, RecordSink& sink, FindingSink& 
   co_return Status::ok;
 }
 
+u32 Journal::prepare_copies(ChainPoint point, MemberSet members, u32 count) {
+  for (Member m = 1; m < context_.members(); ++m) {
+    for (u8 area = 0; members.has(m) && in_table_.has(m) && area < kAreas; ++area) {
+      if (!holds(slot_of(m, area, point.sequence), point)) continue;
+      const Sector address = context_.layout[m].journal_slot(area, point.sequence);
+      context_.prepare(count, m, IoOp::read, address, context_.block(count), 1);
+      ++count;
+    }
+  }
+  return count;
+}
+
 void Journal::seal_blank(std::byte* memory, Member member, u8 area, u64 index) const {
   std::memset(memory, 0, kMetaBytes);
   auto& block = StoreContext::as<format::JournalBlock>(memory);

@@ -69,6 +69,10 @@ class Journal {
 
   // Writing.
 
+  // Reads of all copies of the block, from context `count` on; returns the contexts in use then.
+  [[nodiscard]] u32 prepare_copies(ChainPoint point, MemberSet members, u32 count);
+  // Whether a read has given that block.
+  [[nodiscard]] bool is_fetched(u32 index, ChainPoint point) const;
   // Formats the slots of both areas: all of them, or those that load found bad. The spares that
   // took it all are in formatted().
   Task<Status> format_all(FrameStack& frames, MemberSet targets);
@@ -98,7 +102,6 @@ class Journal {
   void note(Slot& slot, std::byte* memory, IoStatus io, const format::Place& place) const;
   // Copy number `skip` of the block among those that hold it: false when there are no more.
   bool prepare_fetch(u32 index, ChainPoint point, u32 skip, std::byte* memory);
-  [[nodiscard]] bool is_fetched(u32 index, ChainPoint point) const;
   Task<Status> fetch_another(FrameStack& frames, u32 index, ChainPoint point);
   Status deliver(u32 index, RecordSink& sink, FindingSink& findings) const;
   void seal_blank(std::byte* memory, Member member, u8 area, u64 index) const;

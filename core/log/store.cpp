@@ -151,6 +151,8 @@ Task<Status> MetadataStore::begin_writing(FrameStack& frames, RecordSource& sour
   MemberSet returning;
   Status status = co_await record_opening(frames, returning);
   if (status != Status::ok) co_return status;
+  status = co_await renew_newest(frames, source);
+  if (status != Status::ok) co_return status;
   // What lies in the journal of a spare that was out must never be replayed again.
   (void)co_await journal_.format_all(frames, returning);
   returning = journal_.formatted();

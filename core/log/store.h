@@ -160,6 +160,7 @@ class MetadataStore {
   [[nodiscard]] u32 capacity() const;  // journal blocks that all live spares have room for
   void mark_missing(MemberSet& returning);
   Task<Status> record_opening(FrameStack& frames, MemberSet& returning);
+  Task<Status> renew_newest(FrameStack& frames, RecordSource& source);
   Task<Status> refresh(FrameStack& frames, RecordSource& source, MemberSet& returning);
   Task<Status> repair_slots(FrameStack& frames, RecordSource& source);
   Task<Status> record_membership(FrameStack& frames);

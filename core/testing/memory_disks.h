@@ -63,7 +63,9 @@ class MemoryDisks : public FakeHost {
   [[nodiscard]] std::vector<LooseSector> loose() const {
     std::vector<LooseSector> all;
     for (Member m = 0; m < disks_.size(); ++m) {
-      for (const auto& [sector, bytes] : disks_[m].cache) add_loose(all, m, sector, bytes);
+      for (const auto& [sector, cached] : disks_[m].cache) {
+        if (!cached.stranded) add_loose(all, m, sector, cached.bytes);
+      }
     }
     for (const DeviceIo* io : waiting_) {
       for (u32 i = 0; io->op == IoOp::write && i < io->sectors; ++i) {
@@ -99,6 +101,11 @@ class MemoryDisks : public FakeHost {
   }
   // What a refused flush may do.
   void drop_cache(Member m) { disks_[m].cache.clear(); }
+  // The same, in another way: what lies in the cache can be read until the power goes, and no flush
+  // writes it out.
+  void strand_cache(Member m) {
+    for (auto& [sector, cached] : disks_[m].cache) cached.stranded = true;
+  }
   // For damage: the durable bytes of a disk whose cache holds nothing.
   [[nodiscard]] Image& bytes(Member m) {
     DMR_ASSERT(disks_[m].cache.empty());
@@ -112,10 +119,14 @@ class MemoryDisks : public FakeHost {
   u64 flushes = 0;
 
  private:
+  struct Cached {
+    SectorBytes bytes{};
+    bool stranded = false;
+  };
   struct Disk {
     u64 sectors = 0;
     Image durable;
-    std::map<u64, SectorBytes> cache;
+    std::map<u64, Cached> cache;
   };
 
   void add_loose(std::vector<LooseSector>& all, Member m, u64 sector,
@@ -136,10 +147,11 @@ class MemoryDisks : public FakeHost {
   void apply(DeviceIo& io) {
     Disk& disk = disks_[io.member];
     if (io.op == IoOp::flush) {
-      for (const auto& [sector, bytes] : disk.cache) {
-        std::memcpy(disk.durable.data() + sector * kSectorBytes, bytes.data(), kSectorBytes);
+      for (const auto& [sector, cached] : disk.cache) {
+        if (cached.stranded) continue;
+        std::memcpy(disk.durable.data() + sector * kSectorBytes, cached.bytes.data(), kSectorBytes);
       }
-      disk.cache.clear();
+      std::erase_if(disk.cache, [](const auto& entry) { return !entry.second.stranded; });
       return;
     }
     DMR_ASSERT(io.op == IoOp::read || io.op == IoOp::write);
@@ -158,12 +170,15 @@ class MemoryDisks : public FakeHost {
       std::byte* durable = disk.durable.data() + sector * kSectorBytes;
       const auto cached = disk.cache.find(sector);
       if (io.op == IoOp::read) {
-        std::memcpy(at, cached != disk.cache.end() ? cached->second.data() : durable, kSectorBytes);
+        std::memcpy(at, cached != disk.cache.end() ? cached->second.bytes.data() : durable,
+                    kSectorBytes);
       } else if (io.fua) {
         std::memcpy(durable, at, kSectorBytes);
         if (cached != disk.cache.end()) disk.cache.erase(cached);
       } else {
-        std::memcpy(disk.cache[sector].data(), at, kSectorBytes);
+        Cached& cached_now = disk.cache[sector];
+        cached_now.stranded = false;
+        std::memcpy(cached_now.bytes.data(), at, kSectorBytes);
       }
     }
   }

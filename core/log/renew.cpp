@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// What an opening makes durable before anything is built on it. A flush that a spare refused may
+// have left blocks that can be read as long as the power stays on, and that no later flush writes
+// out. The newest checkpoint header and the newest journal block may be such: no flush that went
+// well came behind them. All else was durable before they were written.
+#include "core/base/bugs.h"
+#include "core/log/store.h"
+
+namespace dmr {
+
+// Written again as they are, one copy at a time: whatever happens to one of them leaves the others.
+Task<Status> MetadataStore::renew_newest(FrameStack& frames, RecordSource& source) {
+  if (DMR_BUG(newest_not_renewed)) co_return Status::ok;
+  const bool has_tail = newest_block_.sequence != 0 && head_ == newest_block_;
+  const u32 headers = checkpoints_.prepare_newest(context_.live(), 0);
+  const u32 count =
+      has_tail ? journal_.prepare_copies(newest_block_, context_.live(), headers) : headers;
+  co_await context_.run_batch(count);
+  bool header_renewed = false;
+  bool tail_renewed = !has_tail;
+  for (u32 i = 0; i < count; ++i) {
+    const bool is_header = i < headers;
+    if (!(is_header ? checkpoints_.is_newest(i) : journal_.is_fetched(i, newest_block_))) continue;
+    const DeviceIo& read = context_.io(i);
+    context_.prepare(0, read.member, IoOp::write, read.sector, read.buffer, 1);
+    context_.io(0).fua = true;
+    const Status run = co_await context_.write_batch(frames, 1);
+    if (run != Status::ok) co_return run;
+    if (context_.status(0) == IoStatus::ok) (is_header ? header_renewed : tail_renewed) = true;
+  }
+  if (header_renewed && tail_renewed) co_return Status::ok;
+  // It cannot be written where it lies: a checkpoint elsewhere takes its place.
+  MemberSet none;
+  co_return co_await run_checkpoint(frames, source, none);
+}
+
+}  // namespace dmr
