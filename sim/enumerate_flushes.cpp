@@ -72,7 +72,56 @@ void lose_power_and_check(Life& life) {
   }
 }
 
+// True when the power was cut before what it was to be cut in had ended. 0 events: behind the end.
+bool restart_and_cut(Life& life, u64 events) {
+  Machine& m = life.machine;
+  for (auto& disk : m.disks) disk->ailment.cache_kept = false;
+  (void)life.work();
+  if (m.oracle.broken()) return false;
+  (void)m.close();
+  m.host.troubles = HostTroubles{};
+  if (m.open() != Status::ok) {
+    m.oracle.fail(Rule::damage_is_noticed, "cannot be opened, although only a flush was refused");
+    return false;
+  }
+  if (events == 0) (void)life.work();
+  if (events > 0) m.stop_after(events);
+  if (events > 0) (void)m.run_command(CommandKind::checkpoint, {});
+  const bool stopped = m.stopped();
+  m.stop_after(0);
+  if (m.oracle.broken()) return false;
+  const Chooser nothing = [](Sector, u32) { return u32{0}; };
+  m.power_cut(&nothing);
+  life.open_and_check("only a flush was refused, and then the power cut");
+  return stopped;
+}
+
 }  // namespace
+
+Enumeration enumerate_restarts_after_refusals(u64 seed, u32 spares) {
+  Enumeration all;
+  u64 flushes = 1;  // the first case shows how many there are
+  for (u64 at = 0; at <= flushes && all.ok(); ++at) {
+    bool goes_on = true;
+    for (u64 events = 0; goes_on && all.ok(); ++events) {
+      Life life(seed - seed % 2, spares);  // disks without FUA of their own
+      SimHost& host = life.machine.host;
+      const u64 before = host.flushes();
+      host.troubles.flush_refused_at = at == 0 ? 0 : before + at;
+      host.troubles.flushes_stay_refused = true;
+      if (at == 0) {
+        (void)life.work();
+        (void)life.machine.close();
+        flushes = host.flushes() - before;
+        break;
+      }
+      goes_on = restart_and_cut(life, events) || events == 0;
+      take(all, life, fmt::format("flush {} of {} is refused, {} events", at, flushes, events));
+    }
+  }
+  all.points = flushes;
+  return all;
+}
 
 Enumeration enumerate_refused_flushes(u64 seed, u32 spares) {
   Enumeration all;

@@ -42,17 +42,18 @@ struct MetadataFate {
 };
 
 struct HostTroubles {
-  u32 lag_of_1000 = 20;             // I/Os that take up to 20 ms
-  u32 slow_of_1000 = 0;             // I/Os that take seconds instead of microseconds
-  u64 slow_ns = 0;                  // at most
-  u32 spare_data_lost_of_1000 = 0;  // writes of data to spares that the cable fails
-  u32 page_refused_of_1000 = 0;     // index pages that never come
-  u64 memory_fails_at = 0;          // the n-th allocation finds no memory; 0: none
-  u64 page_fails_at = 0;            // the n-th index page never comes; 0: none
-  u64 timer_late_at = 0;            // the n-th timer goes off a minute late; 0: none
-  u64 flush_refused_at = 0;         // the n-th flush is refused; 0: none
-  u64 io_fails_at = 0;              // the n-th I/O fails with this status; 0: none
-  u64 io_fails_count = 1;           // ... and so many in all, in the order of their sending
+  u32 lag_of_1000 = 20;               // I/Os that take up to 20 ms
+  u32 slow_of_1000 = 0;               // I/Os that take seconds instead of microseconds
+  u64 slow_ns = 0;                    // at most
+  u32 spare_data_lost_of_1000 = 0;    // writes of data to spares that the cable fails
+  u32 page_refused_of_1000 = 0;       // index pages that never come
+  u64 memory_fails_at = 0;            // the n-th allocation finds no memory; 0: none
+  u64 page_fails_at = 0;              // the n-th index page never comes; 0: none
+  u64 timer_late_at = 0;              // the n-th timer goes off a minute late; 0: none
+  u64 flush_refused_at = 0;           // the n-th flush is refused; 0: none
+  bool flushes_stay_refused = false;  // all after it are refused, too
+  u64 io_fails_at = 0;                // the n-th I/O fails with this status; 0: none
+  u64 io_fails_count = 1;             // ... and so many in all, in the order of their sending
   IoStatus io_status = IoStatus::transport;
 };
 

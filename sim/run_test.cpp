@@ -120,6 +120,10 @@ TEST_P(Enumerate, EveryFailingIo) {
 
 TEST_P(Enumerate, EveryRefusedFlush) { expect_ok(enumerate_refused_flushes(7, GetParam()), 500); }
 
+TEST_P(Enumerate, EveryRefusedFlushBeforeARestart) {
+  expect_ok(enumerate_restarts_after_refusals(8, GetParam()), 40);
+}
+
 TEST_P(Enumerate, EveryFailingAllocationOfAnOpening) {
   expect_ok(enumerate_failing_calls(7, GetParam(), HostCall::memory), 10);
 }
