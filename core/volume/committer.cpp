@@ -125,7 +125,6 @@ void Committer::refuse(CommitEntry& entry) {
                        state_.geometry.sectors_in(Block(record.block + record.length - 1));
     const Sector begin = state_.geometry.first_sector(Block(record.block));
     state_.tell(EventKind::spare_exhausted, kMain, begin, end - begin);
-    break;  // the first tells where
   }
   entry.status = Status::no_space;
   state_.executor.post(entry.node);
