@@ -75,7 +75,7 @@ Task<Status> Confirmer::probe_spare(FrameStack& frames, Member member, Direction
 Task<Status> Confirmer::probe_main(FrameStack& frames, Direction direction, u32 attempt) {
   for (u32 i = 0; i < kBlocks; ++i) {
     Block block;
-    if (!pick_block(attempt * kBlocks + i, block)) co_return Status::io_error;
+    if (!pick_block(direction, attempt * kBlocks + i, block)) co_return Status::io_error;
     error_ = ErrorClass::none;  // stays when no I/O comes about
     Status status;
     if (direction == Direction::write) {
@@ -144,16 +144,22 @@ u64 Confirmer::spread(u64 step) {
   return (step * kGolden) >> 8U;
 }
 
-// A block that lives on main and is not lost, far from the ones that earlier probes took.
-bool Confirmer::pick_block(u32 attempt, Block& block) {
+// A block that lives on main and is not lost, far from the ones that earlier probes took. One that
+// somebody works on cannot be rewritten now, which says nothing about the device. Where there is no
+// other (a request may lock a small disk as a whole, or all of it be remapped), any can be read.
+bool Confirmer::pick_block(Direction direction, u32 attempt, Block& block) {
   constexpr u64 kTries = 64;
   const u64 blocks = state_.geometry.blocks();
+  bool found = false;
   for (u64 i = 0; i < kTries; ++i) {
-    block = Block(spread((turn_ + attempt) * kTries + i) % blocks);
-    // One that somebody works on cannot be rewritten now, which says nothing about the device.
-    if (home_of(state_, block).is_plain() && state_.locks.is_free(block)) return true;
+    const Block candidate(spread((turn_ + attempt) * kTries + i) % blocks);
+    const bool plain = home_of(state_, candidate).is_plain();
+    const bool best = plain && state_.locks.is_free(candidate);
+    if (!found || best) block = candidate;
+    if (best) return true;
+    found = found || plain;
   }
-  return false;
+  return direction == Direction::read;
 }
 
 }  // namespace dmr

@@ -33,7 +33,7 @@ class Confirmer {
   Task<Status> one_io(FrameStack& frames, IoOp op, IoPlace place);
   [[nodiscard]] IoPlace place_on_main(Block block) const;
   [[nodiscard]] static u64 spread(u64 step);
-  [[nodiscard]] bool pick_block(u32 attempt, Block& block);
+  [[nodiscard]] bool pick_block(Direction direction, u32 attempt, Block& block);
 
   static constexpr u32 kBlocks = 4;  // that one probe tries
 
