@@ -150,6 +150,7 @@ class Volume {
   void admit();
   void schedule_admission();
   [[nodiscard]] bool needs_buffer(const Request& request) const;
+  [[nodiscard]] bool comes_for_flush(const Request& request) const;
   void start_item(Request& request, bool buffer);
   void finish_item(WorkItem& item);
   [[nodiscard]] Route by_member_state(Route found, bool write) const;
