@@ -175,13 +175,24 @@ bool Scenario::is_expected(const Finding& finding) const {
   // A spare that was left out since then shows what the power cut did to it when it comes back.
   if (is_of(cut_short_) && superblock && !finding.fatal) return true;
   if (is_of(cut_short_) && MetadataMap(machine_->disks).is_torn_copy(finding)) return true;
-  // A write that the device failed may have torn what it was to replace. Where there is no FUA, the
-  // flush behind the write is a part of it.
-  const SimDisk& disk = *machine_->disks[finding.member];
+  // A write that the device failed may have torn what it was to replace.
+  return failures(finding.member) > failures_mended_[finding.member] && !finding.fatal;
+}
+
+// Of writes, of metadata or not. Where there is no FUA, the flush behind one of metadata is a part
+// of it.
+u64 Scenario::failures(Member member) const {
+  const SimDisk& disk = *machine_->disks[member];
   const DiskCounters& counters = disk.counters();
-  const bool failed =
-      counters.failed_writes > 0 || (!disk.native_fua && counters.failed_flushes > 0);
-  return failed && !finding.fatal;
+  return counters.failed_writes + (disk.native_fua ? 0 : counters.failed_flushes);
+}
+
+// An opening writes all metadata of the members in use anew that was not as it should be.
+void Scenario::note_mended(const Failures& before) {
+  const VolumeStats stats = machine_->volume().stats();
+  for (Member m = 1; m < stats.members; ++m) {
+    if (stats.member[m].state == format::MemberState::live) failures_mended_[m] = before[m];
+  }
 }
 
 }  // namespace dmr::sim

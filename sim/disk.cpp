@@ -19,7 +19,6 @@ IoStatus SimDisk::ails(IoOp op, Sector sector, u32 sectors) {
   fail_next_ = IoStatus::ok;
   ++counters_.device_errors;
   if (op == IoOp::write) ++counters_.failed_writes;
-  if (op == IoOp::flush) ++counters_.failed_flushes;
   if (watcher_ == nullptr) return status;
   watcher_->device_error(name_, op, status, sector, sectors);
   if (forced && status != IoStatus::transport && op != IoOp::flush) {
@@ -58,6 +57,7 @@ IoStatus SimDisk::read(Sector sector, u32 sectors, const ReadData& read_data) {
   for (u32 i = 0; i < sectors && status == IoStatus::ok; ++i) {
     status = strike(sector + i, IoOp::read);
   }
+  if (status == IoStatus::ok && watcher_ != nullptr) watcher_->answered(name_);
   const Data garbage{.token = kGarbage, .bytes = nullptr};
   for (u32 i = 0; i < sectors; ++i) {
     read_data(i, status == IoStatus::ok ? newest(sector + i) : garbage);
@@ -131,6 +131,7 @@ IoStatus SimDisk::flush(u64 sent) {
   ++counters_.flushes;
   const IoStatus status = ails(IoOp::flush, Sector(0), 0);
   const bool failed = status != IoStatus::ok;
+  bool metadata = false;
   std::vector<u32> left;
   for (const u32 at : dirty_) {
     Cell& cell = cells_[at];
@@ -141,12 +142,14 @@ IoStatus SimDisk::flush(u64 sent) {
         settle(cell, k - 1);
         break;
       }
+      metadata = metadata || !write.data.uniform();
       if (!ailment.cache_kept) write.lost = true;
     }
     cell.listed = !cell.cached.empty();
     if (cell.listed) left.push_back(at);
   }
   dirty_ = std::move(left);
+  if (failed && metadata) ++counters_.failed_flushes;
   return status;
 }
 

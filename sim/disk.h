@@ -52,9 +52,9 @@ struct DiskCounters {
   u64 flushes = 0;
   u64 media_errors = 0;
   u64 device_errors = 0;
-  u64 failed_writes = 0;  // of those errors
-  u64 failed_flushes = 0;
-  u64 torn_blocks = 0;  // 4 KiB blocks that a power cut left partly new
+  u64 failed_writes = 0;   // of those errors
+  u64 failed_flushes = 0;  // that were to make metadata durable
+  u64 torn_blocks = 0;     // 4 KiB blocks that a power cut left partly new
 };
 
 // Told of trouble as it happens, before whoever sent the I/O hears of it.
@@ -62,6 +62,7 @@ class DiskWatcher {
  public:
   virtual void media_error(Member disk, Sector sector, IoOp op, const Data& latent) = 0;
   virtual void device_error(Member disk, IoOp op, IoStatus status, Sector sector, u32 sectors) = 0;
+  virtual void answered(Member disk) = 0;  // a read, with data
 
  protected:
   ~DiskWatcher() = default;

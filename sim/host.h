@@ -98,6 +98,7 @@ class SimHost final : public Host {
   void leave(u32 slot) { --in_flight_[slot]; }
   // No read section is open and nothing waits to be heard by the executor.
   [[nodiscard]] bool quiet() const { return sections_.empty() && posted_ == 0; }
+  [[nodiscard]] bool has_fua(Member member) const { return disks_[member]->native_fua; }
   // An I/O of the hot path: completes in its lane, not on the executor.
   void start(DeviceIo& io, Lane lane);
 
@@ -124,6 +125,7 @@ class SimHost final : public Host {
 
  private:
   static constexpr u64 kLag_ns = 20'000'000;
+  static constexpr u64 kPageLate_ns = 10'000'000'000;
   static constexpr u64 kTimerLate_ns = 60'000'000'000;
   static constexpr u32 kSlots = 64;
   static constexpr u32 kEventKinds = static_cast<u32>(EventKind::pool_exhausted) + 1;
@@ -148,6 +150,7 @@ class SimHost final : public Host {
   [[nodiscard]] IoStatus on_disk(Running& running);
   [[nodiscard]] IoStatus write_to_disk(Running& running, SimDisk& disk);
   [[nodiscard]] u64 delay();
+  [[nodiscard]] u64 page_delay();
   void end_grace(Grace& grace);
   void free_all();
   void give_page();

@@ -57,6 +57,14 @@ void SimHost::free_all() {
   memory_.clear();
 }
 
+// Memory comes late, but not as late as a slow disk: a commit waits for it 5 s at most. Where pages
+// may also never come, some come when nobody waits for them any more.
+u64 SimHost::page_delay() {
+  Random& random = world_.random();
+  if (troubles.page_refused_of_1000 != 0 && random.chance(50)) return random.range(1, kPageLate_ns);
+  return std::min(delay(), kLag_ns);
+}
+
 void SimHost::request_pages(u32 count) {
   world_.preempt();
   for (u32 i = 0; i < count; ++i) {
@@ -72,8 +80,7 @@ void SimHost::request_pages(u32 count) {
     if (pages_at_once) {
       give_page();
     } else {
-      // Memory comes late, but not as late as a slow disk: a commit waits for it 5 s at most.
-      world_.after(std::min(delay(), kLag_ns), Lane::rest, [this, life = life_] {
+      world_.after(page_delay(), Lane::rest, [this, life = life_] {
         if (life != life_) return;
         give_page();
         kick();

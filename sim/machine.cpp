@@ -41,8 +41,10 @@ Machine::Machine(u64 seed, const Shape& shape)
     // Where so much is bad that probes meet bad sectors too, the breaker opens with good reason.
     if (event.kind == EventKind::spare_exhausted) oracle.spare_exhausted();
     if (event.kind == EventKind::metadata_failed) oracle.metadata_failed();
-    // Whatever it refused, writes of users may have been in its cache.
-    if (event.kind == EventKind::member_failed) oracle.expect_flush_error();
+    // The FUA write that it refused may have been a flush below, with writes of users in its cache.
+    if (event.kind == EventKind::member_failed && disks[event.member]->native_fua) {
+      oracle.expect_flush_error();
+    }
     if (event.kind == EventKind::returned || event.kind == EventKind::recovered) {
       check_new_home_on_main(event);
     }

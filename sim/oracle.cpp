@@ -163,6 +163,7 @@ bool Oracle::device_trouble_since(u64 stamp) const {
 void Oracle::check_read_error(const Ticket& ticket, Sector sector) {
   State& state = states_[sector.value];
   if (state.lost != Lost::no || failed_often(state)) return;
+  if (state.failed_around_answer && view_ != nullptr && view_->is_lost(sector)) return;
   if (state.excused_until >= ticket.begun || device_trouble_since(ticket.begun)) return;
   if (ticket.home_gone || (view_ != nullptr && view_->home_is_gone(sector))) return;
   // Nobody waits longer than this for salvage, whatever comes of it.
@@ -200,11 +201,13 @@ void Oracle::end_write(const Ticket& ticket, bool ok) {
           return version.value == state.failed_value && version.high > ticket.begun;
         });
     if (ok && ticket.op != IoOp::discard && !failed_since) {
-      if (state.lost != Lost::no || state.read_failures != 0) state.excused_until = now;
+      if (state.lost != Lost::no || state.read_failures != 0 || state.failed_around_answer) {
+        state.excused_until = now;
+      }
       state.lost = Lost::no;
       state.read_failures = 0;
       state.outage_failures = 0;
-      state.outages = 0;
+      state.failed_around_answer = false;
     }
     prune(state);
   }
@@ -212,10 +215,10 @@ void Oracle::end_write(const Ticket& ticket, bool ok) {
 
 void Oracle::end_flush(const Ticket& ticket, bool ok) {
   if (!ok) {
-    if (!flush_error_untold_ && !device_trouble_since(ticket.begun)) {
+    // A refusal may fail all that were under way, and one more.
+    if (flush_refused_ < ticket.begun && flush_errors_owed_-- == 0) {
       fail(Rule::flush_means_flush, "a flush failed although every member took it");
     }
-    flush_error_untold_ = false;
     untold_since_ns_ = 0;
     flush_floor_ = flush_refused_;
     return;
@@ -224,6 +227,7 @@ void Oracle::end_flush(const Ticket& ticket, bool ok) {
     fail(Rule::flush_means_flush, "a member refused a flush, and nobody was told");
     return;
   }
+  if (ticket.begun_ns > device_error_ns_ + kTellingTakes_ns) flush_errors_owed_ = 0;
   std::vector<u32> left;
   for (const u32 at : unflushed_) {
     State& state = states_[at];
@@ -249,9 +253,10 @@ void Oracle::prune(State& state) {
   if (state.versions.size() < 2) return;
   const u64 oldest_read = active_reads_.empty() ? kUnderWay : *active_reads_.begin();
   std::erase_if(state.versions, [&](const Version& version) {
-    if (commit_unknown_ && !version.acknowledged) return false;
+    const bool undecided = is_undecided(version);
     return std::any_of(state.versions.begin(), state.versions.end(), [&](const Version& other) {
-      return other.durable && !other.discard && &other != &version && version.high <= other.low &&
+      const u64 low = undecided ? other.begun : other.low;
+      return other.durable && !other.discard && &other != &version && version.high <= low &&
              other.high <= oldest_read;
     });
   });

@@ -82,10 +82,10 @@ class Oracle final : public DiskWatcher {
   // What happened to the devices.
   void media_error(Member disk, Sector sector, IoOp op, const Data& latent) override;
   void device_error(Member disk, IoOp op, IoStatus status, Sector sector, u32 sectors) override;
-  void outage_begins() { ++outage_; }
+  void answered(Member disk) override { ++answers_[disk]; }
   void user_flush_refused() { flush_refused_ = world_.stamp(); }
   // A member was retired: one flush of the user may fail, and none has to.
-  void expect_flush_error() { flush_error_untold_ = true; }
+  void expect_flush_error() { ++flush_errors_owed_; }
   // No spare block was free at that moment.
   void spare_exhausted() { last_exhausted_ = world_.stamp(); }
   // The host has too little memory: any slow request may fail.
@@ -98,15 +98,17 @@ class Oracle final : public DiskWatcher {
   void opening(bool absent) {
     member_absent_ = absent && view_ != nullptr;
     untold_since_ns_ = 0;
+    flush_errors_owed_ = 0;
     flush_floor_ = flush_refused_;
-    commit_unknown_ = false;
+    commit_unknown_ = 0;
   }
 
   void power_cut();
   void closed();
-  // The volume has turned read-only, perhaps with a commit of unknown outcome: a write that fails
-  // with it may take effect at the next opening, whatever reads show until then.
-  void metadata_failed() { commit_unknown_ = true; }
+  // The volume has turned read-only, perhaps with a commit of unknown outcome: a write that was
+  // under way then and fails may take effect at the next opening, whatever reads show until then.
+  // Nothing may be written over it before.
+  void metadata_failed() { commit_unknown_ = world_.stamp(); }
   // With no request under way: does the map agree with what is known of this sector?
   void audit_sector(Sector sector, bool lost);
   // Its place on main has shown an error of the medium, or the user had it moved.
@@ -147,9 +149,11 @@ class Oracle final : public DiskWatcher {
     Lost lost = Lost::no;
     u32 read_failures = 0;    // of the medium, since the last write
     u32 outage_failures = 0;  // of the device, but it did not say so; likewise
-    u32 outages = 0;          // in how many of its outages
-    u64 last_outage = 0;
-    u64 failed_value = 0;      // the data that lay under the last of them
+    // It failed like that, then the device gave other data, then it failed again.
+    bool failed_around_answer = false;
+    Member outage_disk = kMain;  // at the last such failure, and how often it had answered then
+    u64 outage_answers = 0;
+    u64 failed_value = 0;      // the data that lay under the last failure of the medium
     u64 excused_until = 0;     // stamp: an error of a read that began before is no surprise
     bool main_failed = false;  // its place on main has ever shown an error of the medium
     bool marked = false;       // moved by the user's own command
@@ -162,11 +166,18 @@ class Oracle final : public DiskWatcher {
   [[nodiscard]] bool may_return(const State& state, const Version& version, u64 begun) const;
   void settle_order(State& state, Version& version, u64 begun);
   void prune(State& state);
-  // Often enough for anybody to call the sector bad; also when it failed, the device answered, and
-  // it failed again, if only because of two outages that did not say what they were.
+  [[nodiscard]] bool is_undecided(const Version& version) const {
+    return commit_unknown_ != 0 && !version.acknowledged && version.begun < commit_unknown_ &&
+           commit_unknown_ < version.high;
+  }
+  // Often enough for anybody to call the sector bad.
   [[nodiscard]] static bool failed_often(const State& state) {
-    return state.read_failures >= 2 || state.outages >= 2 ||
-           (state.read_failures == 1 && state.outage_failures > 0);
+    return state.read_failures >= 2 || (state.read_failures == 1 && state.outage_failures > 0);
+  }
+  // Two outages that do not say what they are look like a bad sector, too, to whoever tries it
+  // again between them: the contract lets the engine call it lost. It need not stay so for others.
+  [[nodiscard]] static bool may_be_lost(const State& state) {
+    return failed_often(state) || state.failed_around_answer;
   }
   [[nodiscard]] bool device_trouble_since(u64 stamp) const;
   [[nodiscard]] std::string describe(Sector sector) const;
@@ -183,11 +194,11 @@ class Oracle final : public DiskWatcher {
   u64 flush_floor_ = 0;
   u64 last_device_error_ = 0;
   u64 device_error_ns_ = 0;
-  bool flush_error_untold_ = false;  // a member refused a flush, and no user's flush failed since
-  u64 untold_since_ns_ = 0;          // the oldest such refusal; 0: none
+  u32 flush_errors_owed_ = 0;  // refusals that no user's flush has failed for yet
+  u64 untold_since_ns_ = 0;    // the oldest such refusal; 0: none
   bool refusals_expected_ = false;
-  bool commit_unknown_ = false;
-  u64 outage_ = 0;
+  u64 commit_unknown_ = 0;         // stamp; 0: none is
+  u64 answers_[kMaxMembers] = {};  // reads that each disk has answered with data
   u64 last_exhausted_ = 0;
   bool member_absent_ = false;
   std::vector<u64> spare_refusals_;  // stamps of writes that a spare's medium refused

@@ -36,7 +36,7 @@ void Oracle::device_error(Member disk, IoOp op, IoStatus status, Sector sector, 
   last_device_error_ = world_.stamp();
   device_error_ns_ = world_.now_ns();
   if (op == IoOp::flush) {
-    flush_error_untold_ = true;
+    ++flush_errors_owed_;
     if (untold_since_ns_ == 0) untold_since_ns_ = world_.now_ns();
     flush_refused_ = world_.stamp();  // whoever sent it: the cache may be gone
   }
@@ -46,9 +46,13 @@ void Oracle::device_error(Member disk, IoOp op, IoStatus status, Sector sector, 
     const Sector whose = disk == kMain || view_ == nullptr ? at : view_->sector_at(disk, at);
     if (whose.value >= this->sectors()) continue;
     State& state = states_[whose.value];
+    if (state.outage_failures > 0 && state.outage_disk == disk &&
+        state.outage_answers != answers_[disk]) {
+      state.failed_around_answer = true;
+    }
     ++state.outage_failures;
-    if (state.outages == 0 || state.last_outage != outage_) ++state.outages;
-    state.last_outage = outage_;
+    state.outage_disk = disk;
+    state.outage_answers = answers_[disk];
   }
   // Right after a success an unspecified failure of the device cannot be told from a bad place: a
   // write may be redirected because of it. It must not make anything lost, though.
@@ -86,19 +90,24 @@ void Oracle::power_cut() {
   unflushed_.clear();
 }
 
+// What was acknowledged after such a write had failed must not be undone by it.
 void Oracle::closed() {
-  if (!commit_unknown_) return;
   const u64 now = world_.stamp();
   for (State& state : states_) {
     for (Version& version : state.versions) {
-      if (!version.acknowledged) version.high = now;
+      if (!is_undecided(version)) continue;
+      const bool written_over =
+          std::any_of(state.versions.begin(), state.versions.end(), [&](const Version& other) {
+            return other.acknowledged && !other.discard && other.begun > version.high;
+          });
+      if (!written_over) version.high = now;
     }
   }
 }
 
 void Oracle::audit_sector(Sector sector, bool lost) {
   State& state = states_[sector.value];
-  if (lost && state.lost == Lost::no && !failed_often(state)) {
+  if (lost && state.lost == Lost::no && !may_be_lost(state)) {
     fail(last_device_error_ != 0 && state.read_failures == 0 ? Rule::only_medium_errors_remap
                                                              : Rule::lost_means_lost,
          "a good sector became lost; " + describe(sector));

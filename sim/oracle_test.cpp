@@ -2,6 +2,8 @@
 // The oracle alone: what it must allow, and what it must not.
 #include "sim/oracle.h"
 
+#include <memory>
+
 #include <gtest/gtest.h>
 
 namespace dmr::sim {
@@ -29,6 +31,21 @@ class OracleTest : public testing::Test {
   Rule read_fails(u64 sector) {
     oracle_.end_read(begin(IoOp::read, sector), false, Sector(sector), {});
     return oracle_.violation().rule;
+  }
+  void fail_write(const Ticket& ticket) {
+    oracle_.device_error(1, IoOp::write, IoStatus::transport, Sector(0), 1);
+    oracle_.end_write(ticket, false);
+  }
+  void metadata_fails_during(const Ticket& ticket) {
+    oracle_.metadata_failed();
+    fail_write(ticket);
+  }
+  void reopen() {
+    oracle_.closed();
+    oracle_.opening(false);
+  }
+  void outage_meets(u64 sector) {
+    oracle_.device_error(kMain, IoOp::read, IoStatus::unspecified, Sector(sector), 1);
   }
 
   World world_{1};
@@ -139,6 +156,62 @@ TEST_F(OracleTest, AFailedWriteMayHaveHappenedOrNot) {
 TEST_F(OracleTest, AWriteThatFailsWithoutAReasonIsBroken) {
   oracle_.end_write(begin(IoOp::write, 3), false);
   EXPECT_EQ(oracle_.violation().rule, Rule::writes_survive);
+}
+
+// The volume turns read-only with it.
+TEST_F(OracleTest, AWriteThatFailsWithAnUnknownCommitMayAppearAtTheNextOpening) {
+  const Ticket w = begin(IoOp::write, 3);
+  metadata_fails_during(w);
+  EXPECT_EQ(read(3, 0), Rule::none);
+  reopen();
+  EXPECT_EQ(read(3, w.write), Rule::none);
+  EXPECT_EQ(read(3, 0), Rule::never_wrong_data);
+}
+
+TEST_F(OracleTest, ItMustNotAppearOverAWriteThatWasAcknowledgedAfterIt) {
+  const Ticket w = begin(IoOp::write, 3);
+  metadata_fails_during(w);
+  (void)write(3);
+  reopen();
+  EXPECT_EQ(read(3, w.write), Rule::never_wrong_data);
+}
+
+TEST_F(OracleTest, NorMayOneThatFailedBeforeOrBeganLater) {
+  const Ticket before = begin(IoOp::write, 3);
+  fail_write(before);
+  EXPECT_EQ(read(3, 0), Rule::none);
+  metadata_fails_during(begin(IoOp::write, 4));
+  fail_write(begin(IoOp::write, 5));
+  EXPECT_EQ(read(5, 0), Rule::none);
+  reopen();
+  Oracle as_it_was(oracle_);
+  EXPECT_EQ(read(3, before.write), Rule::never_wrong_data);
+  std::destroy_at(&oracle_);
+  std::construct_at(&oracle_, as_it_was);
+  EXPECT_EQ(read(5, before.write + 2), Rule::never_wrong_data);
+}
+
+TEST_F(OracleTest, AnOutageThatGoesOnIsNoReasonToLoseASector) {
+  outage_meets(3);
+  outage_meets(3);
+  oracle_.audit_sector(Sector(3), true);
+  EXPECT_EQ(oracle_.violation().rule, Rule::only_medium_errors_remap);
+}
+
+TEST_F(OracleTest, TwoOutagesThatMeetTheSameSectorAreWhenTheDeviceAnsweredBetweenThem) {
+  outage_meets(3);
+  oracle_.answered(kMain);
+  outage_meets(3);
+  oracle_.audit_sector(Sector(3), true);
+  EXPECT_EQ(oracle_.violation().rule, Rule::none);
+}
+
+TEST_F(OracleTest, ARefusalIsToldOnce) {
+  oracle_.device_error(kMain, IoOp::flush, IoStatus::transport, Sector(0), 0);
+  flush(false);
+  EXPECT_EQ(oracle_.violation().rule, Rule::none);
+  flush(false);
+  EXPECT_EQ(oracle_.violation().rule, Rule::flush_means_flush);
 }
 
 TEST_F(OracleTest, ADiscardedSectorReadsAsBeforeOrAsZeros) {

@@ -236,7 +236,9 @@ void SimQueue::act(Piece& piece, const Route& route) {
     world_.note("client: {}+{} is lost or gone", piece.sector.value, piece.sectors);
     finish(piece, false, piece.sector);
   } else {
-    if (route.kind != RouteKind::device) ++slow_;  // else it goes there for its flush alone
+    // On the way to a healthy block for one reason only: a flush behind it.
+    const bool for_flush = route.kind == RouteKind::device && t.fua && !host_.has_fua(route.member);
+    if (!for_flush) ++slow_;
     to_executor(piece);
   }
 }

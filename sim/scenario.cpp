@@ -173,6 +173,7 @@ void Scenario::give_order(CommandKind kind) {
   order.command.context = &order;
   order.command.done = [](Command& done) { static_cast<Order*>(done.context)->busy = false; };
   order.busy = true;
+  moved_ = moved_ || kind != CommandKind::checkpoint;
   machine_->world.note("user: command {} from {}", static_cast<u64>(kind), at);
   machine_->host.post([this, &order] { machine_->volume().command(order.command); });
 }
@@ -203,6 +204,8 @@ void Scenario::reopen() {
   Machine& m = *machine_;
   m.absent = 0;
   meddling_ = commits_refused_ = metadata_refused_ = false;
+  Failures before = {};
+  for (u32 i = 1; i < m.disks.size(); ++i) before[i] = failures(static_cast<Member>(i));
   // Power may go again while the volume opens.
   for (u32 cuts = 0; cuts < 3 && dice_.chance(profile_.power_cut * 4); ++cuts) {
     if (!m.open_and_cut(dice_.below(400))) break;
@@ -231,6 +234,7 @@ void Scenario::reopen() {
   }
   cut_short_ &= m.absent;
   left_out_ = m.absent;
+  note_mended(before);
   m.audit();
   if (!broken() && dice_.chance(300)) m.read_back();
 }
@@ -269,8 +273,22 @@ void Scenario::finish() {
   machine_->read_back();
   machine_->audit();
   if (broken()) return;
+  if (was_healthy() && machine_->queue.slow_requests() > 0) {
+    machine_->oracle.fail(Rule::healthy_costs_nothing,
+                          fmt::format("{} requests to healthy blocks went to the executor",
+                                      machine_->queue.slow_requests()));
+    return;
+  }
   take_statistics();
   (void)machine_->close();
+}
+
+// No disk has ever failed anything, and nobody moved a block.
+bool Scenario::was_healthy() const {
+  const auto failed = [](const auto& disk) {
+    return disk->counters().media_errors + disk->counters().device_errors > 0;
+  };
+  return !moved_ && std::none_of(machine_->disks.begin(), machine_->disks.end(), failed);
 }
 
 void Scenario::take_statistics() {

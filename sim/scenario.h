@@ -59,9 +59,13 @@ class Scenario {
   [[nodiscard]] bool damage_is_there() const;
   void check_findings(bool damaged);
   [[nodiscard]] bool is_expected(const Finding& finding) const;
+  using Failures = std::array<u64, kMaxMembers>;
+  [[nodiscard]] u64 failures(Member member) const;
+  void note_mended(const Failures& before);
   Status open_without_some();
   void take_statistics();
   void finish();
+  [[nodiscard]] bool was_healthy() const;
   [[nodiscard]] bool broken() const { return machine_->oracle.broken(); }
 
   const Plan plan_;
@@ -71,16 +75,18 @@ class Scenario {
   Random dice_;  // of the scenario alone: the engine's course does not change what is asked of it
   std::vector<Client> clients_ = std::vector<Client>(kClients);
   std::vector<Order> orders_ = std::vector<Order>(2);
+  bool moved_ = false;  // blocks, by the user
   bool ended_ = false;  // the set was refused for damage that is beyond repair
   bool metadata_touched_ = false;
   // By member, one bit each, and until an opening has mended what came of it: the power was cut
   // while it was in use; the volume was opened without it.
   u32 cut_short_ = 0;
   u32 left_out_ = 0;
-  bool all_were_here_ = true;  // at the last opening
-  bool must_open_ = false;     // what was damaged is one fault in a whole set
-  bool meddling_ = false;      // the next write of metadata
-  bool meddled_ = false;       // since the last opening
+  Failures failures_mended_ = {};  // failures() at the last such opening
+  bool all_were_here_ = true;      // at the last opening
+  bool must_open_ = false;         // what was damaged is one fault in a whole set
+  bool meddling_ = false;          // the next write of metadata
+  bool meddled_ = false;           // since the last opening
   bool commits_refused_ = false;
   bool metadata_refused_ = false;
   struct Damage {

@@ -99,7 +99,6 @@ void Scenario::fall_ill(bool spare) {
   const bool always = ailment.status == IoStatus::unspecified || dice_.coin();
   ailment.chance_of_1000 = always ? 1000 : static_cast<u32>(dice_.range(50, 600));
   ++totals_.device_outages;
-  machine_->oracle.outage_begins();
   machine_->world.note("disk {} falls ill: status {}, {} of 1000, flushes only {}", member,
                        static_cast<u64>(ailment.status), ailment.chance_of_1000,
                        ailment.flush_only);

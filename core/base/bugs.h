@@ -39,6 +39,7 @@ enum class Bug : u8 {
   not_read_back,          // a block goes home to main without a look at what main took
   flush_covers_later,     // a flush counts for writes that came while it was under way
   fua_flush_swallowed,    // FUA goes to a device that makes of it a write and a flush, one answer
+  healthy_detour,         // where a device has no FUA, the executor sends each write, not only FUA
   own_flush_uncounted,    // a user's flush does not wait for one of the engine's beside it
   // Metadata
   single_journal_copy,       // a journal block is written once

@@ -41,6 +41,15 @@ TEST(Confirmer, ADiskFromWhichAllElseHasMovedAwayIsNotDead) {
   EXPECT_EQ(f.disks[kMain].bytes, before);
 }
 
+TEST(Confirmer, ARequestThatLocksTheWholeDiskDoesNotMakeItDead) {
+  VolumeFixture f(1024);
+  ASSERT_EQ(f.open(), Status::ok);
+  f.disks[0].bad_read.insert(100);
+  EXPECT_EQ(f.read(0, 1024).bad_sector, 100U);
+  EXPECT_EQ(f.count(EventKind::breaker_open), 0U);
+  EXPECT_EQ(f.volume->stats().lost_sectors, 1U);
+}
+
 TEST(Confirmer, TheBreakerClosesAgainAndThenRealBadSectorsAreHandled) {
   VolumeFixture f;
   ASSERT_EQ(f.open(), Status::ok);

@@ -55,6 +55,16 @@ TEST_F(VolumeFua, WhereItIsOneCommandNoFlushIsSentForIt) {
   EXPECT_EQ(fua_writes, 1U);
 }
 
+TEST_F(VolumeFua, OnlyWhatMeetsAHoldCountsAsHeld) {
+  f.disks[kMain].native_fua = true;
+  ASSERT_EQ(f.open(), Status::ok);
+  EXPECT_EQ(write(80, 8), Status::ok);  // it would not have come otherwise
+  EXPECT_EQ(f.volume->stats().held_requests, 1U);
+  move_block_100();
+  EXPECT_EQ(write(800, 8), Status::ok);  // to the spare, for its flush
+  EXPECT_EQ(f.volume->stats().held_requests, 1U);
+}
+
 TEST_F(VolumeFua, ARefusedFlushBehindAWriteFailsItAndIsToldAndNotTriedAgain) {
   ASSERT_EQ(f.open(), Status::ok);
   f.disks[kMain].refuses_flush = true;

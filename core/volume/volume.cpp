@@ -19,6 +19,13 @@ void Volume::reject(Request& request, Status status) {
   request.done(request);
 }
 
+// A FUA write that met no hold: its block lives where a write and a flush are sent in its place.
+bool Volume::comes_for_flush(const Request& request) const {
+  if (!request.fua || !is_write(request.op)) return false;
+  const Route found = route(request.sector, request.sectors, true);
+  return found.kind == RouteKind::device && !state_.store.takes_fua(found.member);
+}
+
 void Volume::submit(Request& request) {
   const bool writes = is_write(request.op);
   if (!running_ || state_.closing) return reject(request, Status::closed);
@@ -29,7 +36,7 @@ void Volume::submit(Request& request) {
   }
   if (writes && !writable()) return reject(request, Status::read_only);
   if (request.error == IoStatus::ok) {
-    if (!request.fua) ++state_.counters.held_requests;  // those may come for their flush
+    if (!comes_for_flush(request)) ++state_.counters.held_requests;
     if (DMR_BUG(request_lost)) return;
   }
   if (request.op == IoOp::read) {

@@ -109,6 +109,7 @@ class Volume {
   [[nodiscard]] bool is_direct(const Route& route, IoOp op, bool fua) const {
     if (route.kind != RouteKind::device) return false;
     if (op == IoOp::discard) return route.member == kMain;
+    if (DMR_BUG(healthy_detour)) fua = true;
     return !fua || !is_write(op) || state_.store.takes_fua(route.member);
   }
   [[nodiscard]] bool writable() const { return state_.writable.load(std::memory_order_acquire); }
@@ -154,6 +155,7 @@ class Volume {
   }
   void schedule_admission();
   [[nodiscard]] bool needs_buffer(const Request& request) const;
+  [[nodiscard]] bool comes_for_flush(const Request& request) const;
   void start_item(Request& request, bool buffer);
   void finish_item(WorkItem& item);
   [[nodiscard]] Route by_member_state(Route found, bool write) const;
