@@ -226,19 +226,25 @@ Task<Status> Committer::write_journal(FrameStack& frames) {
     co_return Status::ok;
   }
   if (DMR_BUG(publish_before_commit)) publish();
-  on_disk_ = true;
-  const Result<CommitResult> result = co_await state_.store.commit(frames, records_, record_count_);
-  notice_member_states();
-  if (!result.has_value()) {
-    on_disk_ = false;  // refused before the first write
-    co_return result.status();
-  }
-  if (*result == CommitResult::unknown) {
+  Result<CommitResult> result = CommitResult::unknown;
+  for (u32 tries = 0; *result == CommitResult::unknown; ++tries) {
+    // The slots of one block may be bad, all of them: the next one lies elsewhere.
+    if (tries == kCommitTries || (tries > 0 && !homes_take_data())) co_return Status::io_error;
+    on_disk_ = true;
+    result = co_await state_.store.commit(frames, records_, record_count_);
+    notice_member_states();
+    if (!result.has_value()) {
+      on_disk_ = false;  // refused before the first write
+      co_return result.status();
+    }
+    if (*result != CommitResult::unknown) break;
     // Perhaps it is on a disk, perhaps not: no write may build on either before that is settled.
     const Status cancelled = co_await state_.store.cancel(frames, *this);
     notice_member_states();
-    if (cancelled != Status::ok) state_.turn_read_only();
-    co_return cancelled == Status::ok ? Status::io_error : Status::read_only;
+    if (cancelled != Status::ok) {
+      state_.turn_read_only();
+      co_return Status::read_only;
+    }
   }
   dirty_ = true;
   if (!DMR_BUG(publish_before_commit)) publish();
@@ -250,6 +256,16 @@ Task<Status> Committer::write_journal(FrameStack& frames) {
     }
   }
   co_return Status::ok;
+}
+
+// A spare that has been retired meanwhile gets no new homes.
+bool Committer::homes_take_data() const {
+  for (u32 i = 0; i < record_count_; ++i) {
+    const bool mapping = records_[i].type == static_cast<u8>(format::RecordType::mapping);
+    const Member member = records_[i].member;
+    if (mapping && member != kMain && !state_.takes_data(member)) return false;
+  }
+  return true;
 }
 
 Task<Status> Committer::write_checkpoint(FrameStack& frames) {
@@ -361,27 +377,6 @@ void Committer::check_room() {
   const bool low = state_.spares.free_blocks() < total / 8;
   if (low && !state_.spare_low_told) state_.tell(EventKind::spare_low, kMain, Sector(0), 0);
   state_.spare_low_told = low;
-}
-
-void Committer::rewind() {
-  map_cursor_ = {};
-  bad_cursor_ = {};
-  map_done_ = false;
-}
-
-bool Committer::next(format::Record& record) {
-  if (!map_done_) {
-    Run run;
-    if (state_.index.next(map_cursor_, run)) {
-      record = mapping_record(run.begin, static_cast<u32>(run.length), run.home);
-      return true;
-    }
-    map_done_ = true;
-  }
-  SpareAllocator::BadRange range;
-  if (!state_.spares.next_bad(bad_cursor_, range)) return false;
-  record = bad_spare_record(range.member, range.begin, static_cast<u32>(range.blocks));
-  return true;
 }
 
 }  // namespace dmr

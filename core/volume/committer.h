@@ -47,6 +47,7 @@ class Committer final : public RecordSource {
 
  private:
   static constexpr std::size_t kFrameBytes = 8192;
+  static constexpr u32 kCommitTries = 3;
 
   void enqueue(CommitEntry& entry);
   Task<Status> loop(FrameStack& frames);
@@ -59,6 +60,7 @@ class Committer final : public RecordSource {
   void gather();
   void refuse(CommitEntry& entry);
   void drop_failed();
+  [[nodiscard]] bool homes_take_data() const;
   void publish();
   void publish_mapping(const format::Record& record);
   void finish(Status status);

@@ -2,6 +2,7 @@
 // What a volume does when something refuses in the middle: commits that fail before they are
 // written, spares that are full or bad in patterns, flushes whose outcome is not known yet.
 #include <algorithm>
+#include <set>
 
 #include <gtest/gtest.h>
 
@@ -72,6 +73,30 @@ TEST(VolumeRefusal, MarkCountsWhatMovedWhenACommitInTheMiddleFails) {
   EXPECT_EQ(f.volume->stats().member[1].used_blocks, f.volume->stats().remapped_blocks);
 }
 
+bool is_journal(const DeviceIo& io) {
+  if (io.op != IoOp::write || io.member == kMain || io.sectors != kMetaSectors) return false;
+  return reinterpret_cast<const format::JournalBlock*>(io.buffer)->header.kind ==
+         static_cast<u8>(format::Kind::journal);
+}
+
+TEST(VolumeRefusal, contract_3_BadSlotsOfTheJournalFailNoWrite) {
+  VolumeFixture f;
+  ASSERT_EQ(f.open(), Status::ok);
+  f.disks[0].bad_write.insert(800);
+  std::set<u64> slots;
+  f.before_io = [&](const DeviceIo& io) {
+    if (is_journal(io) && slots.size() < 4 && slots.insert(io.sector.value).second) {
+      f.disks[1].bad_write.insert(io.sector.value + 3);
+    }
+  };
+  EXPECT_EQ(f.write(800, 8, 0x22).status, Status::ok);
+  f.before_io = nullptr;
+  EXPECT_EQ(slots.size(), 4U);  // both copies of two blocks
+  ASSERT_EQ(f.close(), Status::ok);
+  ASSERT_EQ(f.open(), Status::ok);
+  EXPECT_EQ(f.read(800, 8).data[0], std::byte{0x22});
+}
+
 TEST(VolumeRefusal, ForgetCountsWhatCameHomeWhenACommitInTheMiddleFails) {
   VolumeFixture f;
   ASSERT_EQ(f.open(), Status::ok);
@@ -80,12 +105,9 @@ TEST(VolumeRefusal, ForgetCountsWhatCameHomeWhenACommitInTheMiddleFails) {
   ASSERT_EQ(f.run_command(CommandKind::mark, every_second).status, Status::ok);
   u64 journal_writes = 0;
   f.before_io = [&](const DeviceIo& io) {
-    // Both copies of the second block of this command fail at both tries: it is cancelled.
-    const bool journal = io.op == IoOp::write && io.member == 1 && io.fua && io.sectors == 8;
-    if (!journal) return;
-    ++journal_writes;
+    // All copies of the second block of this command fail, wherever they go: it is cancelled.
     f.disks[1].gone.reset();
-    if (journal_writes > 2 && journal_writes <= 6) f.disks[1].gone = IoStatus::medium;
+    if (is_journal(io) && ++journal_writes > 2) f.disks[1].gone = IoStatus::medium;
   };
   const SectorRange all{Sector(0), u64{1024} * 8};
   const Command done = f.run_command(CommandKind::forget, {&all, 1});
