@@ -187,10 +187,25 @@ u64 Scenario::failures(Member member) const {
   return counters.failed_writes + (disk.native_fua ? 0 : counters.failed_flushes);
 }
 
+// What of a failed write lies in the cache still, where it can be read, is torn by the next power
+// cut, not by the last one.
+bool Scenario::may_still_tear(Member member) const {
+  const std::vector<Sector> open = machine_->disks[member]->unflushed();
+  if (open.empty()) return false;
+  for (const MetaBlock& block : MetadataMap(machine_->disks).blocks(member)) {
+    const auto inside = [&block](Sector at) {
+      return at >= block.at && at < block.at + kMetaSectors;
+    };
+    if (std::any_of(open.begin(), open.end(), inside)) return true;
+  }
+  return false;
+}
+
 // An opening writes all metadata of the members in use anew that was not as it should be.
 void Scenario::note_mended(const Failures& before) {
   const VolumeStats stats = machine_->volume().stats();
   for (Member m = 1; m < stats.members; ++m) {
+    if (before[m] == failures_mended_[m] || may_still_tear(m)) continue;
     if (stats.member[m].state == format::MemberState::live) failures_mended_[m] = before[m];
   }
 }

@@ -62,6 +62,7 @@ class Scenario {
   using Failures = std::array<u64, kMaxMembers>;
   [[nodiscard]] u64 failures(Member member) const;
   void note_mended(const Failures& before);
+  [[nodiscard]] bool may_still_tear(Member member) const;
   Status open_without_some();
   void take_statistics();
   void finish();
