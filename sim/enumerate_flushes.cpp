@@ -38,9 +38,12 @@ void play_round(Life& life, std::deque<UserRequest>& requests, u32 round) {
   if (!m.drain()) return;
   Ticket flush;
   flush.op = IoOp::flush;
+  const Ticket fua{.op = IoOp::write, .fua = true, .sector = Sector(432 + round), .sectors = 1};
   for (u32 i = 0; i < kFlushes; ++i) {
     m.world.after(m.world.random().below(kSpread_ns), Lane::rest,
                   [&m, &requests, flush] { start(m, requests, flush); });
+    m.world.after(m.world.random().below(kSpread_ns), Lane::rest,
+                  [&m, &requests, fua] { start(m, requests, fua); });
   }
   const SectorRange moved{Sector(240 + u64{16} * (round / 4)), 8};
   const CommandKind kind = kKinds[round % 4];
