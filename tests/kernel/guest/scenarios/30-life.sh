@@ -47,20 +47,23 @@ moved() { # NAME AT LEAST
   [ "$(figure "$1" remapped_blocks)" -ge "$2" ]
 }
 
-# All of it is more than one turn: between turns, a signal or a suspend ends it, with a rest.
+# Reads take 20 ms, so that all of it is many turns; between them, a signal or a suspend ends it,
+# with a rest.
 scenario_mark_ends_early_with_a_signal_and_a_suspend() {
-  main=$(null_disk m 128) spare=$(null_disk s 160)
+  main=$(null_disk m 16) spare=$(null_disk s 24)
   pattern a 1024 >/tmp/a.img
-  put "$main" 200000 /tmp/a.img
-  make_volume vol "$main" "$spare"
+  put "$main" 20000 /tmp/a.img
   size=$(sectors_of "$main")
+  modprobe dm-delay
+  dmsetup create slow --table "0 $size delay $main 0 20 $main 0 0"
+  make_volume vol /dev/mapper/slow "$spare"
   dmsetup message vol 0 mark "0+$size" >/tmp/mark.log &
   marking=$!
   within 30 moved vol 1
-  kill -INT $marking
+  kill -TERM $marking
   wait $marking || true
   first=$(figure vol remapped_blocks)
-  [ "$first" -lt $((size / 8)) ] || fail "the signal came to late: all is moved"
+  [ "$first" -lt $((size / 8)) ] || fail "the signal came too late: all is moved"
 
   dmsetup message vol 0 mark "0+$size" >/tmp/mark.log &
   marking=$!
@@ -73,7 +76,7 @@ scenario_mark_ends_early_with_a_signal_and_a_suspend() {
   expect "blocks before the rest" "$(figure vol remapped_blocks)" $((rest / 8))
   dmsetup message vol 0 mark "$rest+$((size - rest))" | grep -q " lost 0$" || fail "the rest"
   expect "blocks in the end" "$(figure vol remapped_blocks)" $((size / 8))
-  same_at /dev/mapper/vol 200000 /tmp/a.img
+  same_at /dev/mapper/vol 20000 /tmp/a.img
 }
 
 scenario_status_table_and_garbage() {
