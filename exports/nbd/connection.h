@@ -42,6 +42,7 @@ class Connection {
   [[nodiscard]] bool receive(Session& session);
   [[nodiscard]] bool send(Session& session);
   [[nodiscard]] bool pause(Session& session);
+  [[nodiscard]] bool replies_read() const;
   void wait(Session& session, runtime::Queue& queue);
   [[nodiscard]] bool watch_both(bool readable);
   [[nodiscard]] bool send_all(std::span<const std::byte> bytes);
