@@ -65,6 +65,7 @@ constexpr Quarry kQuarries[] = {
     DMR_QUARRY(flush_covers_later, "power-cuts"),
     DMR_QUARRY(fua_flush_swallowed, "refused-flushes"),
     DMR_QUARRY(own_flush_uncounted, "refused flushes", refused_flushes),
+    DMR_QUARRY(told_by_another_flush, "refused flushes", refused_flushes),
     DMR_QUARRY(checkpoint_flush_unheard, "refused-flushes"),
     DMR_QUARRY(body_lost_unseen, "refused flushes", refused_flushes),
     DMR_QUARRY(single_journal_copy, "bits flipped in each metadata block", flipped_bits),
