@@ -109,8 +109,8 @@ static void dmr_close_volume(struct dmr_target* t) {
   dmr_call(t, dmr_destroy_volume, NULL);
 }
 
-// Before any request is mapped.
-static void dmr_forget_refusals(struct dmr_target* t) {
+// On the executor, which compares; before any request is mapped.
+static void dmr_forget_refusals(struct dmr_target* t, void* arg) {
   t->flush_refusals = dmr_volume_flush_refusals(t->volume);
   WRITE_ONCE(t->flush_latched, false);
 }
@@ -128,7 +128,7 @@ int dmr_preresume(struct dm_target* ti) {
   mutex_lock(&t->lock);
   r = 0;
   if (t->running) {  // an earlier resume failed at another target of the table
-    dmr_forget_refusals(t);
+    dmr_call(t, dmr_forget_refusals, NULL);
     goto unlock;
   }
   r = dmr_arrange(t, open, &why);
@@ -151,7 +151,7 @@ int dmr_preresume(struct dm_target* ti) {
     goto unlock;
   }
   t->volume_sectors = open->volume_sectors;
-  dmr_forget_refusals(t);
+  dmr_call(t, dmr_forget_refusals, NULL);
   WRITE_ONCE(t->running, true);
 unlock:
   mutex_unlock(&t->lock);
