@@ -52,7 +52,8 @@ static int dmr_arrange(struct dmr_target* t, struct dmr_open* open, const char**
     config->sectors = bdev_nr_sectors(t->place[m]);
     config->logical_block_bytes = bdev_logical_block_size(t->place[m]);
     // Without a cache there is nothing to flush behind a write.
-    config->native_fua = bdev_fua(t->place[m]) || !bdev_write_cache(t->place[m]);
+    config->has_cache = bdev_write_cache(t->place[m]);
+    config->native_fua = bdev_fua(t->place[m]) || !config->has_cache;
   }
   *why = "the set has more members: name those that are missing as `-`";
   r = open->members > t->devices ? -EINVAL : 0;
