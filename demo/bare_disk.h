@@ -24,9 +24,11 @@ class BareDisk final : public exports::Source {
   bool zeroes_fast() const override { return false; }
   runtime::Expected<std::unique_ptr<runtime::Queue>> make_queue() override;
   u64 flush_refusals() const override { return 0; }  // its own go to who flushes
+  runtime::ClientBook& clients() override { return clients_; }
 
  private:
   runtime::Device& device_;
+  runtime::ClientBook clients_;
 };
 
 }  // namespace dmr::demo

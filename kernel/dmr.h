@@ -152,6 +152,7 @@ void dmr_shut(struct dmr_target* t);
 // map.c
 int dmr_map(struct dm_target* ti, struct bio* bio);
 int dmr_end_io(struct dm_target* ti, struct bio* bio, blk_status_t* error);
+bool dmr_flush_latched(struct dmr_target* t);  // while the volume is open
 u8 dmr_io_status_of(blk_status_t status);
 
 // registry.c

@@ -104,6 +104,7 @@ struct dmr_member_config {
   uint32_t logical_block_bytes;
   uint8_t present;
   uint8_t native_fua;  // a FUA write is one command to it
+  uint8_t has_cache;
 };
 
 struct dmr_open {

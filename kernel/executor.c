@@ -88,7 +88,7 @@ static bool dmr_give_pages(struct dmr_target* t) {
 }
 
 static bool dmr_round(struct dmr_target* t) {
-  bool any = dmr_take_calls(t);
+  bool any = dmr_take_calls(t), more;
 
   if (!t->volume) return any;
   any |= dmr_take_ended(t);
@@ -103,7 +103,10 @@ static bool dmr_round(struct dmr_target* t) {
     dmr_volume_timer(t->volume);
     any = true;
   }
-  return dmr_volume_run(t->volume) || any;
+  more = dmr_volume_run(t->volume);
+  // For whoever asks for the state; writes look for themselves.
+  if (READ_ONCE(t->running)) dmr_flush_latched(t);
+  return more || any;
 }
 
 static void dmr_work(struct work_struct* work) {

@@ -52,7 +52,8 @@ static int dmr_arrange(struct dmr_target* t, struct dmr_open* open, const char**
     config->sectors = bdev_nr_sectors(t->place[m]);
     config->logical_block_bytes = bdev_logical_block_size(t->place[m]);
     // Without a cache there is nothing to flush behind a write.
-    config->native_fua = bdev_fua(t->place[m]) || !bdev_write_cache(t->place[m]);
+    config->has_cache = bdev_write_cache(t->place[m]);
+    config->native_fua = bdev_fua(t->place[m]) || !config->has_cache;
   }
   *why = "the set has more members: name those that are missing as `-`";
   r = open->members > t->devices ? -EINVAL : 0;
@@ -109,8 +110,8 @@ static void dmr_close_volume(struct dmr_target* t) {
   dmr_call(t, dmr_destroy_volume, NULL);
 }
 
-// Before any request is mapped.
-static void dmr_forget_refusals(struct dmr_target* t) {
+// On the executor, which compares; before any request is mapped.
+static void dmr_forget_refusals(struct dmr_target* t, void* arg) {
   t->flush_refusals = dmr_volume_flush_refusals(t->volume);
   WRITE_ONCE(t->flush_latched, false);
 }
@@ -128,7 +129,7 @@ int dmr_preresume(struct dm_target* ti) {
   mutex_lock(&t->lock);
   r = 0;
   if (t->running) {  // an earlier resume failed at another target of the table
-    dmr_forget_refusals(t);
+    dmr_call(t, dmr_forget_refusals, NULL);
     goto unlock;
   }
   r = dmr_arrange(t, open, &why);
@@ -151,7 +152,7 @@ int dmr_preresume(struct dm_target* ti) {
     goto unlock;
   }
   t->volume_sectors = open->volume_sectors;
-  dmr_forget_refusals(t);
+  dmr_call(t, dmr_forget_refusals, NULL);
   WRITE_ONCE(t->running, true);
 unlock:
   mutex_unlock(&t->lock);

@@ -65,8 +65,9 @@ static void dmr_leave(struct dmr_target* t, unsigned int slot) {
 }
 
 // Whether a flush was refused since the last resume, the engine's own ones included: what such a
-// one has lost belongs to users, too, and is flushed by nobody any more.
-static bool dmr_flush_latched(struct dmr_target* t) {
+// one has lost belongs to users, too, and is flushed by nobody any more. It holds from the refusal
+// on, not only from the next flush: a FUA write would else be acknowledged on top of the loss.
+bool dmr_flush_latched(struct dmr_target* t) {
   if (unlikely(READ_ONCE(t->flush_latched))) return true;
   if (likely(dmr_volume_flush_refusals(t->volume) == t->flush_refusals)) return false;
   WRITE_ONCE(t->flush_latched, true);
@@ -182,7 +183,7 @@ static int dmr_map_bio(struct dmr_target* t, struct dm_target* ti, struct bio* b
   b->state = DMR_BIO_IDLE;
   if (unlikely(!READ_ONCE(t->running))) return DM_MAPIO_KILL;
   if (unlikely(bio->bi_opf & REQ_PREFLUSH)) return dmr_map_flush(t, b, bio);
-  if (op != REQ_OP_READ && unlikely(READ_ONCE(t->flush_latched) || !dmr_volume_writable(t->volume)))
+  if (op != REQ_OP_READ && unlikely(dmr_flush_latched(t) || !dmr_volume_writable(t->volume)))
     return DM_MAPIO_KILL;
 
   b->sector = dm_target_offset(ti, bio->bi_iter.bi_sector);

@@ -68,6 +68,7 @@ constexpr Quarry kQuarries[] = {
     DMR_QUARRY(fua_flush_swallowed, "refused-flushes"),
     DMR_QUARRY(healthy_detour, "quiet"),
     DMR_QUARRY(own_flush_uncounted, "refused flushes", refused_flushes),
+    DMR_QUARRY(told_by_another_flush, "refused flushes", refused_flushes),
     DMR_QUARRY(checkpoint_flush_unheard, "refused-flushes"),
     DMR_QUARRY(newest_not_renewed, "restarts after refusals", restarts_after_refusals),
     DMR_QUARRY(body_lost_unseen, "refused flushes", refused_flushes),

@@ -66,6 +66,7 @@ std::string Oracle::describe(Sector sector) const {
 void Oracle::begin(Ticket& ticket) {
   ticket.begun = world_.stamp();
   ticket.begun_ns = world_.now_ns();
+  ticket.flush_floor = flush_floor_;
   // Somebody else's write may give the block a new home before this one ends.
   for (u32 i = 0; member_absent_ && i < ticket.sectors && !ticket.home_gone; ++i) {
     ticket.home_gone = view_->home_is_gone(ticket.sector + i);
@@ -234,7 +235,7 @@ void Oracle::end_flush(const Ticket& ticket, bool ok) {
     bool open = false;
     for (Version& version : state.versions) {
       if (version.durable) continue;
-      const bool covered = version.high < ticket.begun && version.begun > flush_floor_;
+      const bool covered = version.high < ticket.begun && version.begun > ticket.flush_floor;
       if (covered && version.acknowledged) {
         version.durable = true;
       } else {

@@ -46,6 +46,7 @@ struct Ticket {
   u64 begun = 0;
   u64 write = 0;  // number of a write: with the sector it makes the token
   u64 begun_ns = 0;
+  u64 flush_floor = 0;     // of a flush: Oracle::flush_floor_ when the user asked for it
   bool home_gone = false;  // then, of some of it
 };
 

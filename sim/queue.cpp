@@ -40,7 +40,8 @@ struct SimQueue::Job {
   UserRequest* user = nullptr;
   u32 cut_sectors = 0;  // routed so far
   u32 pending = 0;      // pieces under way, and one for the cutting itself
-  FlushTicket flush;
+  FlushTicket ticket;
+  FlushClient::Flush flush;
   std::vector<std::unique_ptr<Piece>> pieces;
 };
 
@@ -88,6 +89,7 @@ void SimQueue::start(UserRequest& request) {
   job.user = &request;
   job.pending = 1;
   if (t.op == IoOp::flush) {
+    job.flush = client_->begin();
     hot(20'000, [this, &job] { start_flush(job); });
   } else {
     hot(20'000, [this, &job] { cut(job); });
@@ -95,9 +97,9 @@ void SimQueue::start(UserRequest& request) {
 }
 
 void SimQueue::start_flush(Job& job) {
-  job.flush = volume_->flush_begin();
+  job.ticket = volume_->flush_begin();
   for (u32 m = 0; m < kMaxMembers; ++m) {
-    if (((job.flush.members >> m) & 1U) == 0) continue;
+    if (((job.ticket.members >> m) & 1U) == 0) continue;
     job.pieces.push_back(std::make_unique<Piece>());
     Piece& piece = *job.pieces.back();
     piece.job = &job;
@@ -117,7 +119,7 @@ void SimQueue::start_flush(Job& job) {
 void SimQueue::flush_done(Piece& piece) {
   const Member member = piece.io.member;
   if (piece.io.status == IoStatus::ok) {
-    const bool alone = volume_->flush_member_ok(piece.job->flush, member);
+    const bool alone = volume_->flush_member_ok(piece.job->ticket, member);
     look_for_waiters(member);
     if (alone) {
       finish(piece, true, Sector(0));
@@ -126,7 +128,7 @@ void SimQueue::flush_done(Piece& piece) {
     }
     return;
   }
-  volume_->note_flush_refused(piece.job->flush, member);
+  volume_->note_flush_refused(piece.job->ticket, member);
   look_for_waiters(member);
   oracle_.user_flush_refused();
   if (member == kMain) {
@@ -315,10 +317,9 @@ void SimQueue::finish(Piece& piece, bool ok, Sector bad) {
   if (t.op == IoOp::read) {
     oracle_.end_read(t, !user.failed, user.bad_sector, user.payload.tokens);
   } else if (t.op == IoOp::flush) {
-    // Flushes that the engine sent by itself count as well: each refusal is told once.
-    const u64 refusals = volume_->flush_refusals();
-    user.failed = user.failed || refusals > refusals_told_;
-    refusals_told_ = refusals;
+    // Flushes that the engine sent by itself count as well.
+    user.failed = !client_->end(job.flush, volume_->flush_refusals(), !user.failed);
+    client_->answered();
     oracle_.end_flush(t, !user.failed);
   } else {
     oracle_.end_write(t, !user.failed);

@@ -6,8 +6,10 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <vector>
 
+#include "core/task/flush_client.h"
 #include "core/volume/volume.h"
 #include "sim/host.h"
 #include "sim/oracle.h"
@@ -43,7 +45,8 @@ class SimQueue {
 
   void attach(Volume* volume) {
     volume_ = volume;
-    refusals_told_ = volume != nullptr ? volume->flush_refusals() : 0;
+    client_.reset();
+    if (volume != nullptr) client_.emplace(volume->flush_refusals());
   }
   // Fills the ticket's stamps and the tokens of a write.
   void start(UserRequest& request);
@@ -82,7 +85,7 @@ class SimQueue {
   std::vector<std::unique_ptr<Job>> jobs_;
   u64 requests_ = 0;
   u64 slow_ = 0;
-  u64 refusals_told_ = 0;  // flushes that a member refused, as far as the clients know of them
+  std::optional<FlushClient> client_;  // all requests are one client's
 };
 
 }  // namespace dmr::sim

@@ -49,7 +49,7 @@ void StoreContext::reset() {
   std::memset(&memory_->superblock, 0, sizeof(memory_->superblock));
   geometry = Geometry{};
   for (SpareLayout& one : layout) one = SpareLayout{};
-  present = native_fua = MemberSet{};
+  present = native_fua = cached = MemberSet{};
   open_epoch = 0;
   membership_recorded = 0;
 }
@@ -184,6 +184,7 @@ bool StoreContext::takes_fua(Member member) const {
 void StoreContext::set_present(Member member, const MemberDevice& device) {
   present.add(member);
   if (device.native_fua) native_fua.add(member);
+  if (device.has_cache) cached.add(member);
 }
 
 format::MemberState StoreContext::state(Member member) const {

@@ -107,6 +107,7 @@ class StoreContext {
   [[nodiscard]] MemberSet live() const;
   // Whether FUA writes may be sent there.
   [[nodiscard]] bool takes_fua(Member member) const;
+  [[nodiscard]] bool has_cache(Member member) const { return cached.has(member); }
   void set_present(Member member, const MemberDevice& device);
   [[nodiscard]] std::span<const SpareLayout> spares() const;
   [[nodiscard]] format::Place place(format::Kind kind, Member member, u8 area,
@@ -119,6 +120,7 @@ class StoreContext {
   SpareLayout layout[kMaxMembers];  // of spares
   MemberSet present;                // handed in, and proven to be what the table says
   MemberSet native_fua;             // see MemberDevice
+  MemberSet cached;                 // likewise
   u64 open_epoch = 0;               // of this opening; 0 until writing begins
   u64 membership_recorded = 0;      // the generation that is known to be durable
   StoreCounters counters;

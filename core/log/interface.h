@@ -97,6 +97,9 @@ struct MemberDevice {
   // A FUA write is one command to it. Else it is a write and a flush, whose refusal nobody could
   // tell from that of the write: no FUA write is sent there, but those two, one after the other.
   bool native_fua = false;
+  // It may hold back what it has taken. Without a cache nothing is ever flushed there, also not
+  // behind a FUA write, and no write that it refuses may have been a flush of others' data.
+  bool has_cache = true;
   char identity[format::kIdentityBytes] = {};  // empty: the device has none, nothing is compared
 };
 

@@ -106,6 +106,7 @@ class MetadataStore {
   [[nodiscard]] bool present(Member member) const;  // handed in, and proven to be the right one
   // Any thread, once loaded: whether FUA writes may be sent to this member.
   [[nodiscard]] bool takes_fua(Member member) const { return context_.takes_fua(member); }
+  [[nodiscard]] bool has_cache(Member member) const { return context_.has_cache(member); }
   [[nodiscard]] const StoreCounters& counters() const;
   // Which members have refused a flush since the last call.
   [[nodiscard]] MemberSet take_refusing() {

@@ -23,6 +23,7 @@ struct MemoryDisk {
   std::optional<IoStatus> gone;  // every I/O fails like this
   bool refuses_flush = false;
   bool native_fua = true;
+  bool has_cache = true;
   u64 reads = 0;
   u64 writes = 0;
   u64 flushes = 0;
@@ -171,6 +172,7 @@ class VolumeFixture : public FakeHost {
     MemberDevice found;
     found.present = true;
     found.native_fua = disks[index].native_fua;
+    found.has_cache = disks[index].has_cache;
     found.sectors = disks[index].sectors();
     return found;
   }

@@ -362,8 +362,9 @@ void Committer::notice_member_states() {
                                  std::memory_order_release);
     state_.spares.set_open(m, false);
     // A FUA write that it refused may have been a flush below, with writes of users in its cache;
-    // where write and flush are sent apart, the flush has been counted by itself.
-    if (state_.store.takes_fua(m)) state_.flush.refuse(m);
+    // where write and flush are sent apart, the flush has been counted by itself. Where nothing is
+    // cached there is no flush to refuse, and a spare that dies costs nobody but itself.
+    if (state_.store.takes_fua(m) && state_.store.has_cache(m)) state_.flush.refuse(m);
     state_.tell(EventKind::member_failed, m, Sector(0), 0);
   }
   for (Member m = 1; m < state_.members; ++m) {

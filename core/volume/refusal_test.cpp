@@ -280,6 +280,24 @@ TEST(VolumeRefusal, AFlushThatTheOnlySpareRefusesToACheckpointIsTold) {
   EXPECT_EQ(f.volume->flush_refusals(), told + 1);
 }
 
+// A FUA write there may have been a flush of what users wrote; where nothing is cached, there is
+// none.
+TEST(VolumeRefusal, ASpareThatDiesAtAMetadataWriteHasRefusedAFlushOnlyIfItHasACache) {
+  for (const bool cached : {true, false}) {
+    VolumeFixture f(16384, 16384, 2);
+    for (MemoryDisk& disk : f.disks) disk.has_cache = cached;
+    ASSERT_EQ(f.open(), Status::ok);
+    const u64 told = f.volume->flush_refusals();
+    f.disks[2].gone = IoStatus::offline;
+    const SectorRange range{Sector(800), 8};
+    EXPECT_EQ(f.run_command(CommandKind::mark, {&range, 1}).status, Status::ok);
+    EXPECT_EQ(f.volume->stats().member[2].state, format::MemberState::failed);
+    EXPECT_EQ(f.volume->flush_refusals(), told + (cached ? 1 : 0));
+    EXPECT_TRUE(f.volume->writable());
+    f.disks[2].gone.reset();
+  }
+}
+
 TEST(VolumeRefusal, ASuccessBesideAnUnknownFlushDoesNotLetTheNextOneSkipTheSpare) {
   VolumeFixture f;
   ASSERT_EQ(f.open(), Status::ok);

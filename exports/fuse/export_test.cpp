@@ -199,6 +199,54 @@ TEST_F(FuseExportTest, contract_4_EachOpenFileHearsOfARefusedFlushOnce) {
   EXPECT_EQ(error_of(fsync(later.get())), 0);
 }
 
+// fork() or dup() made one, and somebody who does not look at the answer closed it.
+TEST_F(FuseExportTest, contract_4_CloseOfADuplicateDoesNotHearForTheFile) {
+  start();
+  const FileDescriptor file = open_file();
+  volume_.refuse_a_flush();
+  const pid_t child = fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    ::close(file.get());
+    _exit(0);
+  }
+  int status = 0;
+  ASSERT_EQ(waitpid(child, &status, 0), child);
+  EXPECT_EQ(error_of(::close(dup(file.get()))), EIO);
+  EXPECT_EQ(error_of(fsync(file.get())), EIO);
+  EXPECT_EQ(error_of(fsync(file.get())), 0);
+  EXPECT_EQ(error_of(::close(dup(file.get()))), 0);
+}
+
+TEST_F(FuseExportTest, contract_4_CloseTellsAlsoWhenTheVolumeHasTurnedReadOnly) {
+  start();
+  FileDescriptor file = open_file();
+  volume_.refuse_a_flush();
+  volume_.is_read_only = true;
+  EXPECT_EQ(error_of(::close(dup(file.get()))), EIO);
+  EXPECT_EQ(error_of(fsync(file.get())), EIO);
+  EXPECT_EQ(error_of(::close(dup(file.get()))), 0);
+}
+
+// As with NBD: who opens the file may be the program that died with something to lose. What the
+// last close() has told is known, though.
+TEST_F(FuseExportTest, contract_4_AFileHearsOfWhatAnotherHasToLose) {
+  start();
+  const int file = open(export_->file_path().c_str(), O_RDWR | O_CLOEXEC);
+  const Bytes data = pattern(4096, 1);
+  ASSERT_EQ(pwrite(file, data.data(), data.size(), 0), std::ssize(data));
+  volume_.refuse_a_flush();
+  {
+    const FileDescriptor later = open_file();
+    EXPECT_EQ(error_of(fsync(later.get())), EIO);
+    EXPECT_EQ(error_of(fsync(later.get())), 0);
+  }
+  EXPECT_EQ(error_of(::close(file)), EIO);
+  while (export_->in_use()) std::this_thread::yield();
+  const FileDescriptor later = open_file();
+  EXPECT_EQ(error_of(fsync(later.get())), 0);
+}
+
 // The kernel sends no FSYNC after such a write, however it was asked for.
 TEST_F(FuseExportTest, SynchronousWritesAreFua) {
   start();

@@ -119,6 +119,8 @@ void open_file(fuse_req_t request, fuse_ino_t inode, fuse_file_info* info) {
 }
 
 void release(fuse_req_t request, fuse_ino_t, fuse_file_info* info) {
+  // The answer to the last close() is the last word; those of duplicates may have been ignored.
+  OpenFiles::client(info->fh).closed();
   filesystem(request).opened.remove(info->fh);
   fuse_reply_err(request, 0);
 }
@@ -162,33 +164,38 @@ void write_file(fuse_req_t request, fuse_ino_t, const char* data, size_t bytes, 
     // O_SYNC contains O_DSYNC. The kernel sets it for the file's flags and for RWF_DSYNC, and sends
     // no FSYNC after a write that goes past its cache: this is all we hear of it.
     const bool fua = (info->flags & O_DSYNC) != 0;
-    Worker::current().start_write(request, begin, data, static_cast<u32>(bytes), fua);
+    Worker::current().start_write(request, begin, data, static_cast<u32>(bytes), fua,
+                                  OpenFiles::client(info->fh));
   }
 }
 
-void start_flush(fuse_req_t request, const fuse_file_info* info) {
+void start_flush(fuse_req_t request, const fuse_file_info* info, FlushClient::Answer answer) {
   if (Worker::current().stopping()) {
     fuse_reply_err(request, ESHUTDOWN);
     return;
   }
-  Worker::current().start_flush(request, filesystem(request).opened.find(info->fh));
+  Worker::current().start_flush(request, OpenFiles::client(info->fh), answer);
 }
 
+// At the end of each descriptor, duplicates included. Few look at what close() says, a child that
+// closes what it has inherited least of all: so what it is told is told to fsync() again.
 void flush(fuse_req_t request, fuse_ino_t, fuse_file_info* info) {
-  // At the end of each descriptor; a volume that takes no writes has nothing to flush.
-  if (filesystem(request).source.read_only()) {
+  const exports::Source& source = filesystem(request).source;
+  const FlushClient& client = OpenFiles::client(info->fh);
+  // One that takes no writes has nothing to flush; one that has turned so may have.
+  if (source.read_only() && !client.dirty() && !client.has_news(source.flush_refusals())) {
     fuse_reply_err(request, 0);
     return;
   }
-  start_flush(request, info);
+  start_flush(request, info, FlushClient::Answer::may_be_ignored);
 }
 
 void fsync_file(fuse_req_t request, fuse_ino_t, int, fuse_file_info* info) {
-  start_flush(request, info);
+  start_flush(request, info, FlushClient::Answer::counts);
 }
 
 void fallocate_file(fuse_req_t request, fuse_ino_t, int mode, off_t offset, off_t length,
-                    fuse_file_info*) {
+                    fuse_file_info* info) {
   const Filesystem& fs = filesystem(request);
   const auto begin = static_cast<u64>(offset);
   const auto bytes = static_cast<u64>(length);
@@ -204,7 +211,7 @@ void fallocate_file(fuse_req_t request, fuse_ino_t, int mode, off_t offset, off_
     fuse_reply_err(request, error);
     return;
   }
-  Worker::current().start_command(request, IoOp::write_zeroes, begin, bytes);
+  Worker::current().start_zeroing(request, begin, bytes, OpenFiles::client(info->fh));
 }
 
 void readdir(fuse_req_t request, fuse_ino_t inode, size_t bytes, off_t offset, fuse_file_info*) {
@@ -269,22 +276,20 @@ ssize_t read_nothing(int, void*, std::size_t, void*) {
 }  // namespace
 
 u64 OpenFiles::add(exports::Source& source) {
+  auto client =
+      std::make_unique<runtime::ConnectedClient>(source.clients(), source.flush_refusals());
+  const auto handle = reinterpret_cast<u64>(static_cast<FlushClient*>(client.get()));
   const std::lock_guard lock(mutex_);
-  const u64 number = next_++;
-  files_.emplace(number, source.flush_refusals());
-  return number;
+  files_.emplace(handle, std::move(client));
+  return handle;
 }
 
-void OpenFiles::remove(u64 number) {
+void OpenFiles::remove(u64 handle) {
   const std::lock_guard lock(mutex_);
-  files_.erase(number);
+  files_.erase(handle);
 }
 
-runtime::FlushClient* OpenFiles::find(u64 number) {
-  const std::lock_guard lock(mutex_);
-  const auto found = files_.find(number);
-  return found == files_.end() ? nullptr : &found->second;
-}
+FlushClient& OpenFiles::client(u64 handle) { return *reinterpret_cast<FlushClient*>(handle); }
 
 std::size_t OpenFiles::count() const {
   const std::lock_guard lock(mutex_);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <map>
+#include <memory>
 #include <mutex>
 #include <string>
 
@@ -16,16 +17,17 @@ namespace dmr::fuse {
 // all of them share the workers' queues.
 class OpenFiles {
  public:
+  // The handle that the kernel names with each request of this file.
   [[nodiscard]] u64 add(exports::Source& source);
-  void remove(u64 number);
-  // Valid until it is removed: the kernel does that when nobody uses it any more.
-  [[nodiscard]] runtime::FlushClient* find(u64 number);
+  // By the kernel, when nobody uses it any more.
+  void remove(u64 handle);
+  // Without a lock: it comes with every write.
+  [[nodiscard]] static FlushClient& client(u64 handle);
   [[nodiscard]] std::size_t count() const;
 
  private:
   mutable std::mutex mutex_;
-  std::map<u64, runtime::FlushClient> files_;
-  u64 next_ = 1;
+  std::map<u64, std::unique_ptr<runtime::ConnectedClient>> files_;
 };
 
 // The session's user data. Outlives the session.

@@ -136,12 +136,15 @@ bool Worker::read_request() {
   return true;
 }
 
-void Worker::start(fuse_req_t request, IoOp op, u64 offset, u64 bytes, std::byte* data, bool fua) {
+// It is submitted when this round's requests have been read.
+runtime::QueueRequest& Worker::start(fuse_req_t request, IoOp op, u64 offset, u64 bytes,
+                                     std::byte* data) {
   DMR_ASSERT(reading_ != nullptr && batched_ < batch_.size());
   Slot& slot = *std::exchange(reading_, nullptr);
   slot.fuse = request;
   slot.request.op = op;
-  slot.request.fua = fua;
+  slot.request.fua = false;
+  slot.request.client = nullptr;
   slot.request.sector = Sector(offset >> kSectorShift);
   slot.request.sectors = static_cast<u32>(bytes >> kSectorShift);
   slot.request.data = data;
@@ -149,28 +152,33 @@ void Worker::start(fuse_req_t request, IoOp op, u64 offset, u64 bytes, std::byte
   slot.request.context = &slot;
   ++under_way_;
   batch_[batched_++] = &slot.request;
+  return slot.request;
 }
 
 void Worker::start_read(fuse_req_t request, u64 offset, u32 bytes) {
   DMR_ASSERT(bytes <= kMaxTransferBytes);
-  start(request, IoOp::read, offset, bytes, reading_->memory + kPageBytes, false);
+  start(request, IoOp::read, offset, bytes, reading_->memory + kPageBytes);
 }
 
-void Worker::start_write(fuse_req_t request, u64 offset, const char* data, u32 bytes, bool fua) {
+void Worker::start_write(fuse_req_t request, u64 offset, const char* data, u32 bytes, bool fua,
+                         FlushClient& client) {
   DMR_ASSERT(bytes <= kMaxTransferBytes);
   // Where a kernel's headers were of another size the data has to be brought into place.
   std::byte* const aligned = reading_->memory + kPageBytes;
   if (reinterpret_cast<const std::byte*>(data) != aligned) std::memmove(aligned, data, bytes);
-  start(request, IoOp::write, offset, bytes, aligned, fua);
+  runtime::QueueRequest& write = start(request, IoOp::write, offset, bytes, aligned);
+  write.fua = fua;
+  write.client = &client;
 }
 
-void Worker::start_command(fuse_req_t request, IoOp op, u64 offset, u64 bytes) {
-  start(request, op, offset, bytes, nullptr, false);
+void Worker::start_zeroing(fuse_req_t request, u64 offset, u64 bytes, FlushClient& client) {
+  start(request, IoOp::write_zeroes, offset, bytes, nullptr).client = &client;
 }
 
-void Worker::start_flush(fuse_req_t request, runtime::FlushClient* client) {
-  reading_->request.client = client;
-  start(request, IoOp::flush, 0, 0, nullptr, false);
+void Worker::start_flush(fuse_req_t request, FlushClient& client, FlushClient::Answer answer) {
+  runtime::QueueRequest& flush = start(request, IoOp::flush, 0, 0, nullptr);
+  flush.client = &client;
+  flush.answer = answer;
 }
 
 void Worker::done(runtime::QueueRequest& request) {
@@ -185,6 +193,8 @@ void Worker::done(runtime::QueueRequest& request) {
 void Worker::reply(Slot& slot) {
   const runtime::QueueRequest& request = slot.request;
   const std::size_t bytes = std::size_t{request.sectors} << kSectorShift;
+  // Before the reply: the client may be gone with it.
+  if (request.op == IoOp::flush) request.client->answered();
   if (request.error != 0 || (request.op != IoOp::read && request.op != IoOp::write)) {
     fuse_reply_err(slot.fuse, request.error);
   } else if (request.op == IoOp::write) {

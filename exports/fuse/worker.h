@@ -40,10 +40,11 @@ class Worker {
   // Hands the request that is being processed to the queue. `data` of a write lies in it; a read
   // gets its memory behind the headers.
   void start_read(fuse_req_t request, u64 offset, u32 bytes);
-  void start_write(fuse_req_t request, u64 offset, const char* data, u32 bytes, bool fua);
-  void start_command(fuse_req_t request, IoOp op, u64 offset, u64 bytes);
   // `client` is who opened the file, and stays until the answer.
-  void start_flush(fuse_req_t request, runtime::FlushClient* client);
+  void start_write(fuse_req_t request, u64 offset, const char* data, u32 bytes, bool fua,
+                   FlushClient& client);
+  void start_zeroing(fuse_req_t request, u64 offset, u64 bytes, FlushClient& client);
+  void start_flush(fuse_req_t request, FlushClient& client, FlushClient::Answer answer);
   [[nodiscard]] bool stopping() const { return stopping_.load(std::memory_order_acquire); }
 
  private:
@@ -59,7 +60,7 @@ class Worker {
   void loop();
   [[nodiscard]] unsigned read_requests();
   [[nodiscard]] bool read_request();
-  void start(fuse_req_t request, IoOp op, u64 offset, u64 bytes, std::byte* data, bool fua);
+  runtime::QueueRequest& start(fuse_req_t request, IoOp op, u64 offset, u64 bytes, std::byte* data);
   static void done(runtime::QueueRequest& request);
   static void reply(Slot& slot);
 

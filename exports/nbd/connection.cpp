@@ -138,6 +138,7 @@ void Connection::transmit(Session& session, runtime::Queue& queue) {
     bool progress = queue.process(false) > 0;
     session.resume();
     progress |= send(session);
+    if (session.awaits_reading() && replies_read()) session.replies_read();
     if (maybe_readable_) progress |= receive(session);
     if (!progress && !pause(session)) wait(session, queue);
   }

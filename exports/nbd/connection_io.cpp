@@ -108,6 +108,16 @@ bool Connection::wait_for_client(Session& session, runtime::Queue& queue) {
   return !client_is_idle_;
 }
 
+// Whether the client has read all that was sent; over TCP: whether its kernel has it. A Unix socket
+// that the client has closed, or that died with it, holds nothing either: so it must still be open
+// after the look.
+bool Connection::replies_read() const {
+  int unread_bytes = 0;
+  if (ioctl(socket_.get(), SIOCOUTQ, &unread_bytes) != 0 || unread_bytes > 0) return false;
+  pollfd polled = {socket_.get(), 0, 0};  // tells of its end alone
+  return poll(&polled, 1, 0) == 0;
+}
+
 void Connection::wait(Session& session, runtime::Queue& queue) {
   if (eager_after_ > 0) --eager_after_;
   if (wait_for_client(session, queue)) return;

@@ -8,7 +8,9 @@
 
 #include <fstream>
 #include <future>
+#include <poll.h>
 #include <stdexcept>
+#include <thread>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -37,6 +39,9 @@ class ServerTest : public ::testing::Test {
     server_.emplace(volume_, options());
     const auto started = server_->start();
     ASSERT_TRUE(started) << started.error().message;
+  }
+  void wait_for_no_clients() {
+    while (volume_.queues_in_use() > 0) std::this_thread::yield();
   }
   // Ends the server; false when that takes too long.
   bool stops_in_time() {
@@ -254,11 +259,50 @@ TEST_F(ServerTest, contract_4_AClientThatConnectsAgainHearsOfARefusedFlushThatIt
   auto client = std::make_unique<NbdClient>(path_);
   ASSERT_TRUE(client->go());
   EXPECT_EQ(client->command(CommandType::flush, 0, 0), WireError::ok);
+  ASSERT_TRUE(client->write(0, pattern(4096, 1)));
   volume_.refuse_a_flush();
   client = std::make_unique<NbdClient>(path_);
   ASSERT_TRUE(client->go());
   EXPECT_EQ(client->command(CommandType::flush, 0, 0), WireError::io);
   EXPECT_EQ(client->command(CommandType::flush, 0, 0), WireError::ok);
+}
+
+// It has sent more than the flush, and dies before it reads anything.
+TEST_F(ServerTest, contract_4_AnAnswerThatLiesInADeadClientsSocketHasToldNothing) {
+  start();
+  {
+    NbdClient client(path_);
+    ASSERT_TRUE(client.go());
+    ASSERT_TRUE(client.write(0, pattern(4096, 1)));
+    volume_.refuse_a_flush();
+    ASSERT_TRUE(client.send(request(CommandType::flush, 1, 0, 0)));
+    pollfd answered = {client.fd(), POLLIN, 0};
+    ASSERT_EQ(poll(&answered, 1, 20'000), 1);
+    const unsigned before = volume_.requests;
+    ASSERT_TRUE(client.send(request(CommandType::flush, 2, 0, 0)));
+    while (volume_.requests == before) std::this_thread::yield();
+  }
+  wait_for_no_clients();
+  NbdClient again(path_);
+  ASSERT_TRUE(again.go());
+  EXPECT_EQ(again.command(CommandType::flush, 0, 0), WireError::io);
+}
+
+// The next request tells: it comes from a client that has read all before.
+TEST_F(ServerTest, contract_4_AnAnswerThatWasReadIsHeard) {
+  start();
+  {
+    NbdClient client(path_);
+    ASSERT_TRUE(client.go());
+    ASSERT_TRUE(client.write(0, pattern(4096, 1)));
+    volume_.refuse_a_flush();
+    EXPECT_EQ(client.command(CommandType::flush, 0, 0), WireError::io);
+    ASSERT_TRUE(client.write(0, pattern(4096, 1)));
+  }
+  wait_for_no_clients();
+  NbdClient again(path_);
+  ASSERT_TRUE(again.go());
+  EXPECT_EQ(again.command(CommandType::flush, 0, 0), WireError::ok);
 }
 
 TEST_F(ServerTest, StopTellsClientsThatComeToo) {

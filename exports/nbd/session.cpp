@@ -103,6 +103,11 @@ void Session::parse() {
   submit();
 }
 
+void Session::replies_read() {
+  queue_.answers_received();
+  refusals_sent_ = false;
+}
+
 // Returns true when the write's payload is complete.
 bool Session::take_payload() {
   Slot& slot = *receiving_;
@@ -130,12 +135,10 @@ bool Session::take_payload() {
 
 // Returns false when slots or pieces are missing: try again when some have been given back.
 bool Session::begin(const RequestHeader& header) {
-  // Had the connection broken before this request came, the client might not know.
-  if (refusals_sent_ && refusals_to_send_ == 0) {
-    queue_.answers_received();
-    refusals_sent_ = false;
-  }
   if (header.command() == CommandType::disconnect) {
+    // Who says goodbye has had what it came for. Any other request proves nothing: the client may
+    // have sent it before it got the answer.
+    if (awaits_reading()) replies_read();
     disconnected_ = true;
     return true;
   }

@@ -67,6 +67,10 @@ class Session {
   [[nodiscard]] bool violated() const { return violated_; }
   // Requests in the queue's hands.
   [[nodiscard]] u32 under_way() const { return under_way_; }
+  // The client has been sent the answer to a failed flush, and is not known to have read it: the
+  // owner of the socket says so when it has read all that was sent.
+  [[nodiscard]] bool awaits_reading() const { return refusals_sent_ && refusals_to_send_ == 0; }
+  void replies_read();
   // Requests that were taken from the client so far.
   [[nodiscard]] u64 begun() const { return begun_; }
 
@@ -121,7 +125,7 @@ class Session {
   bool violated_ = false;
   bool drop_replies_ = false;
   u32 refusals_to_send_ = 0;    // answers to failed flushes that are on their way out
-  bool refusals_sent_ = false;  // and the client has asked for nothing since
+  bool refusals_sent_ = false;  // and the client is not known to have read them
   std::array<iovec, 10> receive_parts_{};
 };
 

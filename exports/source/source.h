@@ -8,7 +8,7 @@
 
 #include "core/base/types.h"
 #include "runtime/device/error.h"
-#include "runtime/queue/flush_client.h"
+#include "runtime/queue/client_book.h"
 #include "runtime/queue/queue.h"
 
 namespace dmr::exports {
@@ -27,8 +27,9 @@ class Source {
   [[nodiscard]] virtual bool zeroes_fast() const = 0;
   // A queue for the calling thread.
   [[nodiscard]] virtual runtime::Expected<std::unique_ptr<runtime::Queue>> make_queue() = 0;
-  // What a FlushClient begins with, where several clients share queues.
+  // What a ConnectedClient is made of, where several clients share queues.
   [[nodiscard]] virtual u64 flush_refusals() const = 0;
+  [[nodiscard]] virtual runtime::ClientBook& clients() = 0;
 };
 
 }  // namespace dmr::exports

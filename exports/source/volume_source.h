@@ -22,6 +22,7 @@ class VolumeSource final : public Source {
     return volume_.make_queue();
   }
   u64 flush_refusals() const override { return volume_.flush_refusals(); }
+  runtime::ClientBook& clients() override { return volume_.clients(); }
 
  private:
   runtime::UserVolume& volume_;

@@ -65,9 +65,10 @@ class MemoryQueue final : public runtime::Queue {
     while (!waiting_.empty()) {
       runtime::QueueRequest* request = waiting_.front();
       waiting_.pop_front();
-      volume_.execute(*request, request->client != nullptr
-                                    ? *request->client
-                                    : static_cast<runtime::FlushClient&>(client_));
+      FlushClient& client = request->client != nullptr ? *request->client : client_;
+      volume_.execute(*request, client);
+      const bool changes = request->op != IoOp::read && request->op != IoOp::flush;
+      if (changes && request->error == 0) client.wrote();
       request->done(*request);
       ++count;
     }
@@ -121,7 +122,7 @@ void MemoryVolume::put(u64 offset, std::byte value) {
   data[offset] = value;
 }
 
-void MemoryVolume::execute(runtime::QueueRequest& request, runtime::FlushClient& client) {
+void MemoryVolume::execute(runtime::QueueRequest& request, FlushClient& client) {
   ++requests;
   const std::lock_guard lock(mutex_);
   const u64 begin = request.sector.value * kSectorBytes;
@@ -140,7 +141,7 @@ void MemoryVolume::execute(runtime::QueueRequest& request, runtime::FlushClient&
       return transfer(request, bad_writes_, write_error_);
     case IoOp::flush:
       ++flushes;
-      if (client.hears(refusals_)) request.error = EIO;
+      if (!client.end(client.begin(), refusals_, true, request.answer)) request.error = EIO;
       return;
     case IoOp::discard:
       ++discards;

@@ -25,6 +25,7 @@ class MemoryVolume : public Source {
   bool zeroes_fast() const override { return fast_zeroes; }
   runtime::Expected<std::unique_ptr<runtime::Queue>> make_queue() override;
   u64 flush_refusals() const override { return refusals_; }
+  runtime::ClientBook& clients() override { return clients_; }
 
   void fail_reads(u64 sector) { set_bad(bad_reads_, sector); }
   void fail_writes(u64 sector, int error) {
@@ -38,13 +39,18 @@ class MemoryVolume : public Source {
   void release();
   void wait_for_held(unsigned count);
 
+  std::size_t queues_in_use() {
+    const std::lock_guard lock(mutex_);
+    return live_.size();
+  }
+
   // What is stored there; for the time when queues are in use.
   std::vector<std::byte> content(u64 offset, u64 bytes);
   void put(u64 offset, std::byte value);
 
   // Set before the export starts.
   u32 logical_block = 512;
-  bool is_read_only = false;
+  std::atomic<bool> is_read_only = false;  // may turn so later
   bool fast_zeroes = false;
   bool discard_supported = true;
   bool zeroes_supported = true;
@@ -69,7 +75,7 @@ class MemoryVolume : public Source {
     bad.insert(sector);
   }
   // Does the request at once; the result is in it.
-  void execute(runtime::QueueRequest& request, runtime::FlushClient& client);
+  void execute(runtime::QueueRequest& request, FlushClient& client);
   void transfer(runtime::QueueRequest& request, const std::set<u64>& bad, int error);
 
   std::atomic<u64> refusals_ = 0;

@@ -145,6 +145,13 @@ class SessionTest : public ::testing::Test {
     EXPECT_EQ(found.size(), 1U);
     return found.empty() ? WireError::io : found[0].error;
   }
+  // So that this client has something to lose.
+  void write_something() { EXPECT_EQ(command(CommandType::write_zeroes, 0, 4096), WireError::ok); }
+  // As the owner of a socket that the client has emptied.
+  void read_replies() {
+    EXPECT_TRUE(session_->awaits_reading());
+    session_->replies_read();
+  }
   Bytes content(u64 offset, u64 bytes) const {
     const auto at = volume_.data.begin() + static_cast<std::ptrdiff_t>(offset);
     return {at, at + static_cast<std::ptrdiff_t>(bytes)};

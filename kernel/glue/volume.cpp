@@ -198,6 +198,7 @@ void dmr_volume_open(void* volume, dmr_open* open) {
     load.device[m].present = open->member[m].present != 0;
     load.device[m].sectors = open->member[m].sectors;
     load.device[m].native_fua = open->member[m].native_fua != 0;
+    load.device[m].has_cache = open->member[m].has_cache != 0;
     load.device[m].logical_block_bytes = open->member[m].logical_block_bytes;
   }
   for (u32 i = 0; i < kTunables; ++i) dmr_volume_tune(volume, i, open->tunable[i]);

@@ -161,6 +161,7 @@ Expected<void> Device::measure(const DeviceOptions& options) {
     }
     identity_ = identity_of(fd_.get());
     native_fua_ = has_native_fua(fd_.get());
+    has_cache_ = has_write_cache(fd_.get());
   } else {
     struct stat info{};
     if (::fstat(fd_.get(), &info) != 0) return fail_errno(path_, errno);

@@ -56,6 +56,8 @@ class Device {
   [[nodiscard]] bool read_only() const { return read_only_; }
   // FUA writes are one command each. Not with decorators: below them a write and a flush are sent.
   [[nodiscard]] bool native_fua() const { return native_fua_ && top_ == nullptr; }
+  // False only where a refused write cannot have been a refused flush.
+  [[nodiscard]] bool has_cache() const { return has_cache_ || top_ != nullptr; }
   [[nodiscard]] bool in_memory() const { return inline_fd_.valid(); }  // tmpfs or ramfs
 
   [[nodiscard]] int fd() const { return fd_.get(); }
@@ -91,6 +93,7 @@ class Device {
   u32 physical_block_bytes_ = kSectorBytes;
   bool block_device_ = false;
   bool native_fua_ = false;
+  bool has_cache_ = true;
   bool buffered_ = false;
   bool read_only_ = false;
 };

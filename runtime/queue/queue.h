@@ -9,10 +9,10 @@
 
 #include "core/base/types.h"
 #include "core/host/host.h"
+#include "core/task/flush_client.h"
 
 namespace dmr::runtime {
 
-class FlushClient;
 class UserVolume;
 
 // One request of an export. The export owns it until `done`, which runs on the queue's thread,
@@ -25,17 +25,19 @@ struct QueueRequest {
   Sector sector;
   u32 sectors = 0;                // 0 with flush; any length otherwise, the queue cuts it
   std::byte* data = nullptr;      // read, write; aligned to the volume's logical block
-  FlushClient* client = nullptr;  // of a flush: who asks, where several clients share the queue
-  int error = 0;                  // result: 0, EIO, ENOSPC, EROFS, EINVAL, ESHUTDOWN
-  Sector bad_sector;              // result of a failed read or write: the first sector that failed
+  FlushClient* client = nullptr;  // who asks for a flush or change; null: the queue's one client
+  FlushClient::Answer answer = FlushClient::Answer::counts;  // of a flush
+  int error = 0;      // result: 0, EIO, ENOSPC, EROFS, EINVAL, ESHUTDOWN
+  Sector bad_sector;  // result of a failed read or write: the first sector that failed
   void (*done)(QueueRequest&) = nullptr;
   void* context = nullptr;
   alignas(8) std::byte internal[192];  // the queue's own state of this request
 };
 
-// One client, unless its flushes name theirs (FlushClient): when the queue ends, so has the client.
-// Used by one thread, the first that submits or processes; destroyed by it, with nothing in flight.
-// Requests of one queue run side by side: no order is kept but FLUSH after what has been answered.
+// One client, unless its requests name theirs (FlushClient): when the queue ends, so has the
+// client. Used by one thread, the first that submits or processes; destroyed by it, with nothing in
+// flight. Requests of one queue run side by side: no order is kept but FLUSH after what has been
+// answered.
 class Queue {
  public:
   virtual ~Queue() = default;
@@ -54,7 +56,7 @@ class Queue {
   [[nodiscard]] virtual bool watched_readable() = 0;  // and clears it
   // From any thread: process(true), the present or the next one, returns.
   virtual void wake() = 0;
-  // The client has got the answers to its flushes so far. One that never does is taken to have
+  // The client has read the answers to its flushes so far. One that never does is taken to have
   // missed the error that a refused flush was answered with.
   virtual void answers_received() = 0;
   [[nodiscard]] virtual unsigned in_flight() const = 0;  // requests submitted and not yet done

@@ -116,6 +116,7 @@ void VolumeQueue::admit(QueueRequest& request) {
 bool VolumeQueue::begin(QueueRequest& request) {
   State& state = *::new (static_cast<void*>(request.internal)) State{};
   if (request.op == IoOp::flush) {
+    state.flush = client_of(request).begin();  // what it knew when it asked
     if (stalled_.empty() && start_flush(request)) {
       finish_if_done(request);  // a ticket may be empty
     } else {
@@ -165,10 +166,9 @@ void VolumeQueue::finish_if_done(QueueRequest& request) {
 
 // A flush that any member refused, for whomever, may have cost this client data, too.
 void VolumeQueue::tell_refusals(QueueRequest& request) {
-  FlushClient* const other = request.client;
-  FlushClient& client = other != nullptr ? *other : client_;
-  const bool news = client.hears(volume_.flush_refusals());
-  if (news && request.error == 0) fail(request, Sector{}, EIO);
+  const bool well = client_of(request).end(state_of(request).flush, volume_.flush_refusals(),
+                                           request.error == 0, request.answer);
+  if (!well && request.error == 0) fail(request, Sector{}, EIO);
 }
 
 unsigned VolumeQueue::deliver() {
@@ -188,6 +188,7 @@ void VolumeQueue::count_finished(const QueueRequest& request) {
   const u64 bytes = u64{request.sectors} * kSectorBytes;
   const bool good = request.error == 0;
   if (!good) statistics.errors.add(1);
+  if (good && (is_write(request.op) || request.op == IoOp::discard)) client_of(request).wrote();
   switch (request.op) {
     case IoOp::read:
       statistics.reads.add(1);

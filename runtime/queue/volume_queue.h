@@ -12,7 +12,7 @@
 #include "core/volume/volume.h"
 #include "runtime/device/device_queue.h"
 #include "runtime/device/mailbox.h"
-#include "runtime/queue/flush_client.h"
+#include "runtime/queue/client_book.h"
 #include "runtime/queue/queue.h"
 #include "runtime/volume/memory_payload.h"
 #include "runtime/volume/queue_shared.h"
@@ -78,11 +78,12 @@ class VolumeQueue final : public Queue {
 
   // Lies in QueueRequest::internal.
   struct State {
-    Sector next;         // not yet routed from here
-    u32 left = 0;        // sectors
-    u32 pieces = 0;      // under way
-    Sector bad;          // the lowest one that failed
-    FlushTicket ticket;  // of a flush that has begun
+    Sector next;               // not yet routed from here
+    u32 left = 0;              // sectors
+    u32 pieces = 0;            // under way
+    Sector bad;                // the lowest one that failed
+    FlushTicket ticket;        // of a flush that has begun
+    FlushClient::Flush flush;  // likewise
   };
   static_assert(sizeof(State) <= sizeof(QueueRequest::internal));
   static_assert(kMaxPieces >= kMaxMembers);  // a flush needs its pieces all at once
@@ -100,6 +101,9 @@ class VolumeQueue final : public Queue {
   unsigned deliver();
   unsigned go_on(bool run_devices);
   void finish_if_done(QueueRequest& request);
+  FlushClient& client_of(const QueueRequest& request) {
+    return request.client != nullptr ? *request.client : client_;
+  }
   void tell_refusals(QueueRequest& request);
   void count_finished(const QueueRequest& request);
   void enter_section();

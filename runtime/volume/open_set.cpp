@@ -149,6 +149,7 @@ MemberDevice describe(const Device* device) {
   result.sectors = device->sectors();
   result.logical_block_bytes = device->logical_block_bytes();
   result.native_fua = device->native_fua();
+  result.has_cache = device->has_cache();
   const std::string& identity = device->identity();
   std::memcpy(result.identity, identity.data(),
               std::min(identity.size(), sizeof(result.identity) - 1));

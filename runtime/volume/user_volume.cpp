@@ -34,6 +34,7 @@ class OpenVolume final : public UserVolume {
   Expected<std::unique_ptr<Queue>> make_queue() override;
 
   [[nodiscard]] u64 flush_refusals() const override { return volume().flush_refusals(); }
+  [[nodiscard]] ClientBook& clients() override { return runner_->clients(); }
   [[nodiscard]] const std::string& name() const override { return name_; }
   [[nodiscard]] u64 sectors() const override { return volume().geometry().volume_sectors; }
   [[nodiscard]] u32 logical_block_bytes() const override {

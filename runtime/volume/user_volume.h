@@ -18,6 +18,7 @@
 #include "core/volume/request.h"
 #include "core/volume/stats.h"
 #include "runtime/device/device.h"
+#include "runtime/queue/client_book.h"
 #include "runtime/queue/queue.h"
 #include "runtime/volume/event_log.h"
 #include "runtime/volume/user_host.h"
@@ -65,6 +66,7 @@ class UserVolume {
   // ---- any thread ----
   // Flushes that a member refused so far.
   [[nodiscard]] virtual u64 flush_refusals() const = 0;
+  [[nodiscard]] virtual ClientBook& clients() = 0;  // who has heard of them
   [[nodiscard]] virtual const std::string& name() const = 0;
   [[nodiscard]] virtual u64 sectors() const = 0;
   [[nodiscard]] virtual u32 logical_block_bytes() const = 0;   // unit of requests: main's

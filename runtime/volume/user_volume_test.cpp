@@ -6,6 +6,7 @@
 
 #include <gtest/gtest.h>
 
+#include "runtime/queue/volume_queue.h"
 #include "runtime/testing/volume_fixture.h"
 
 namespace dmr::runtime {
@@ -146,22 +147,73 @@ TEST_F(UserVolumeTest, EveryClientHearsOfARefusedFlushOnce) {
 
 TEST_F(UserVolumeTest, contract_4_WhoeverComesHearsOfARefusalThatTheOneWhoLeftHasNotHeard) {
   make();
-  Client first(*volume);
+  auto first = std::make_unique<Client>(*volume);
   auto second = std::make_unique<Client>(*volume);
   ASSERT_EQ(second->fill(Sector(0), 8, 1).error, 0);
   ASSERT_TRUE(faulty(*volume, kMain).control({{"flush_error", "EIO"}}));
-  EXPECT_EQ(first.flush().error, EIO);
-  first.queue().answers_received();
+  EXPECT_EQ(first->flush().error, EIO);
+  first->queue().answers_received();
   ASSERT_TRUE(faulty(*volume, kMain).control({{"flush_error", "none"}}));
   second.reset();
   second = std::make_unique<Client>(*volume);
   EXPECT_EQ(second->flush().error, EIO);
   EXPECT_EQ(second->flush().error, 0);
-  EXPECT_EQ(first.flush().error, 0);
+  EXPECT_EQ(first->flush().error, 0);
   second->queue().answers_received();
-  second.reset();
+  second.reset();  // nobody knows whether it was the same
   second = std::make_unique<Client>(*volume);
+  EXPECT_EQ(second->flush().error, EIO);
   EXPECT_EQ(second->flush().error, 0);
+  second.reset();
+  first.reset();
+  reopen();  // known as long as the volume runs
+  EXPECT_EQ(Client(*volume).flush().error, 0);
+}
+
+TEST_F(UserVolumeTest, contract_4_WhoHadFlushedEverythingLeavesNoNews) {
+  make();
+  auto client = std::make_unique<Client>(*volume);
+  ASSERT_EQ(client->fill(Sector(0), 8, 1).error, 0);
+  EXPECT_EQ(client->flush().error, 0);
+  Client other(*volume);
+  ASSERT_TRUE(faulty(*volume, kMain).control({{"flush_error", "EIO"}}));
+  EXPECT_EQ(other.flush().error, EIO);
+  ASSERT_TRUE(faulty(*volume, kMain).control({{"flush_error", "none"}}));
+  client = std::make_unique<Client>(*volume);
+  EXPECT_EQ(client->flush().error, 0);
+}
+
+// The second one waits behind slow reads until the first has been answered. The device takes it.
+TEST_F(UserVolumeTest, contract_4_AFlushThatWasAskedForBeforeItsClientWasToldFailsToo) {
+  make({{"ranges", {{{"sector", 0}, {"on", "read"}, {"error", "none"}, {"slow_ms", 100}}}}});
+  Client client(*volume);
+  ASSERT_TRUE(faulty(*volume, kMain).control({{"flush_error", "EIO"}}));
+  std::vector<QueueRequest> requests(2 * VolumeQueue::kMaxPieces);
+  Buffer buffer(8 * kSectorBytes);
+  std::vector<QueueRequest*> batch;
+  for (QueueRequest& request : requests) {
+    request.sectors = 8;
+    request.data = buffer.data();
+    request.done = [](QueueRequest&) {};
+    batch.push_back(&request);
+  }
+  QueueRequest& first = requests.front();
+  QueueRequest& second = requests.back();
+  for (QueueRequest* flush : {&first, &second}) {
+    flush->op = IoOp::flush;
+    flush->sectors = 0;
+  }
+  first.context = volume.get();
+  first.done = [](QueueRequest& request) {
+    auto& same = *static_cast<UserVolume*>(request.context);
+    EXPECT_TRUE(faulty(same, kMain).control({{"flush_error", "none"}}));
+  };
+  client.queue().submit(batch);
+  while (client.queue().in_flight() != 0) client.queue().process(true);
+  EXPECT_EQ(first.error, EIO);
+  EXPECT_EQ(volume->flush_refusals(), 1U);  // so it was taken
+  EXPECT_EQ(second.error, EIO);
+  EXPECT_EQ(client.flush().error, 0);
 }
 
 TEST_F(UserVolumeTest, FlushThatMainRefusesIsAnError) {

@@ -154,17 +154,18 @@ scenario_a_refused_flush_stops_writes_until_resume() {
 }
 
 # Nobody but the engine has seen that the second spare refused something. What users wrote may have
-# lain in its cache, and no flush goes there any more: so the next one fails, whatever it reaches.
-scenario_a_flush_after_a_spare_has_failed_is_refused() {
+# lain in its cache, and no flush goes there any more: so from then on writes fail, and the next
+# flush does, whatever it reaches.
+scenario_after_a_spare_has_failed_writes_and_flushes_are_refused() {
   main=$(null_disk m 32) first=$(null_disk s 8) second=$(scsi_disk)
   make_volume vol "$main" "$first" "$second"
   pattern a 8 >/tmp/a.img
   bad_blocks m 8192 8199
   scsi_state "$second" offline
   put /dev/mapper/vol 8192 /tmp/a.img 4k
-  refuses dd if=/dev/null of=/dev/mapper/vol count=0 conv=notrunc,fsync status=none
-  expect state "$(figure vol state)" flush-failed
   refuses put /dev/mapper/vol 800 /tmp/a.img 4k
+  expect state "$(figure vol state)" flush-failed
+  refuses dd if=/dev/null of=/dev/mapper/vol count=0 conv=notrunc,fsync status=none
   same_at /dev/mapper/vol 8192 /tmp/a.img
   scsi_state "$second" running
 }
