@@ -216,9 +216,14 @@ void Oracle::end_write(const Ticket& ticket, bool ok) {
 
 void Oracle::end_flush(const Ticket& ticket, bool ok) {
   if (!ok) {
-    // A refusal may fail all that were under way, and one more.
-    if (flush_refused_ < ticket.begun && flush_errors_owed_-- == 0) {
+    // A refusal fails all that were asked for before the user was told of it.
+    const bool beside = ticket.begun < told_;
+    if (ticket.flush_floor == flush_refused_ && !beside && flush_errors_owed_ == 0) {
       fail(Rule::flush_means_flush, "a flush failed although every member took it");
+    }
+    if (!beside) {
+      told_ = world_.stamp();
+      flush_errors_owed_ -= flush_errors_owed_ > 0 ? 1 : 0;
     }
     untold_since_ns_ = 0;
     flush_floor_ = flush_refused_;

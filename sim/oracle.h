@@ -196,6 +196,7 @@ class Oracle final : public DiskWatcher {
   u64 last_device_error_ = 0;
   u64 device_error_ns_ = 0;
   u32 flush_errors_owed_ = 0;  // refusals that no user's flush has failed for yet
+  u64 told_ = 0;               // when a flush failed, by what no other had failed for
   u64 untold_since_ns_ = 0;    // the oldest such refusal; 0: none
   bool refusals_expected_ = false;
   u64 commit_unknown_ = 0;         // stamp; 0: none is
