@@ -46,9 +46,9 @@ enum class HostCall : u8 { io, memory, page, timer };
 // power cut, and each checkpoint whole.
 [[nodiscard]] Enumeration enumerate_refused_flushes(u64 seed, u32 spares);
 
-// From every flush in turn on, all are refused, and what lay in the cache can be read as long as the
-// power stays on. The volume is stopped and started; then the power is cut at every event of a checkpoint, and
-// once after the whole workload.
+// From every flush in turn on, all are refused, and what lay in the cache can be read as long as
+// the power stays on. The volume is stopped and started; then the power is cut at every event of a
+// checkpoint, and once after the whole workload.
 [[nodiscard]] Enumeration enumerate_restarts_after_refusals(u64 seed, u32 spares);
 
 // Every metadata block of every spare x what is wrong with it. The set must open and be right, and
