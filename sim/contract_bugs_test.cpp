@@ -111,8 +111,7 @@ TEST_P(DeliberateBug, IsFound) {
   ASSERT_NE(profile, nullptr);
   u64 runs = quarry.missed + 1;
   const u64 most = quarry.missed + kMostHuntedRuns;
-  while (runs <= most &&
-         goes_well_with(quarry.bug, [&] { return run(runs, *profile).ok(); })) {
+  while (runs <= most && goes_well_with(quarry.bug, [&] { return run(runs, *profile).ok(); })) {
     ++runs;
   }
   EXPECT_LE(runs, most) << quarry.name << " went unnoticed in " << quarry.where;

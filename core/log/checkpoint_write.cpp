@@ -34,6 +34,12 @@ u32 Checkpoints::prepare_newest(MemberSet members, u32 count) {
   return count;
 }
 
+void Checkpoints::distrust_newest(Member member) {
+  const u8 area = newest_area(member);
+  DMR_ASSERT(area != kAreas);
+  area_[member][area].is_verified = false;
+}
+
 bool Checkpoints::is_newest(u32 index) const {
   const DeviceIo& io = context_.io(index);
   if (io.status != IoStatus::ok) return false;

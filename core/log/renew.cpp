@@ -16,22 +16,40 @@ Task<Status> MetadataStore::renew_newest(FrameStack& frames, RecordSource& sourc
   const u32 count =
       has_tail ? journal_.prepare_copies(newest_block_, context_.live(), headers) : headers;
   co_await context_.run_batch(count);
-  bool header_renewed = false;
-  bool tail_renewed = !has_tail;
+  bool all_headers = true;
+  bool all_of_tail = true;
   for (u32 i = 0; i < count; ++i) {
     const bool is_header = i < headers;
-    if (!(is_header ? checkpoints_.is_newest(i) : journal_.is_fetched(i, newest_block_))) continue;
     const DeviceIo& read = context_.io(i);
-    context_.prepare(0, read.member, IoOp::write, read.sector, read.buffer, 1);
-    context_.io(0).fua = true;
-    const Status run = co_await context_.write_batch(frames, 1);
-    if (run != Status::ok) co_return run;
-    if (context_.status(0) == IoStatus::ok) (is_header ? header_renewed : tail_renewed) = true;
+    const Member member = read.member;
+    const u64 refused = context_.flushes[member].refused();
+    bool intact = is_header ? checkpoints_.is_newest(i) : journal_.is_fetched(i, newest_block_);
+    if (intact) {
+      context_.prepare(0, member, IoOp::write, read.sector, read.buffer, 1);
+      context_.io(0).fua = true;
+      const Status run = co_await context_.write_batch(frames, 1);
+      if (run != Status::ok) co_return run;
+      if (context_.status(0) == IoStatus::ok) continue;
+    }
+    (is_header ? all_headers : all_of_tail) = false;
+    if (!is_header) continue;
+    if (intact && context_.flushes[member].refused() == refused) {
+      context_.prepare(0, member, IoOp::read, read.sector, read.buffer, 1);
+      co_await context_.run_batch(1);
+      intact = checkpoints_.is_newest(0);
+    } else {
+      intact = false;
+    }
+    // Gone, or perhaps not durable: the next one goes over it, not over the older one.
+    if (!intact) checkpoints_.distrust_newest(member);
   }
-  if (header_renewed && tail_renewed) co_return Status::ok;
-  // It cannot be written where it lies: a checkpoint elsewhere takes its place.
-  MemberSet none;
-  co_return co_await run_checkpoint(frames, source, none);
+  if (!all_headers) {
+    MemberSet none;
+    const Status status = co_await run_checkpoint(frames, source, none);
+    if (status != Status::ok) co_return status;
+  }
+  is_exposed_ = is_exposed_ || !all_of_tail;
+  co_return Status::ok;
 }
 
 }  // namespace dmr

@@ -46,19 +46,14 @@ class FlushClient {
     const bool well = ok && refusals == known;
     if (well) {
       raise(clean_, flush.number);
-    } else {
-      raise(answer == Answer::counts ? told_ : shown_, refusals);
+    } else if (answer == Answer::counts) {
+      raise(told_, refusals);
     }
     return well;
   }
 
   // Its answers so far have reached it.
   void answered() { raise(heard_, told_.load(std::memory_order_acquire)); }
-  // It is gone, and has read the last answer even though others were ignored before.
-  void closed() {
-    answered();
-    raise(heard_, shown_.load(std::memory_order_acquire));
-  }
   [[nodiscard]] u64 heard() const { return heard_.load(std::memory_order_acquire); }
   [[nodiscard]] bool has_news(u64 refusals) const {
     return told_.load(std::memory_order_acquire) != refusals;
@@ -84,7 +79,6 @@ class FlushClient {
 
   std::atomic<u64> told_;      // by an answer that counts
   std::atomic<u64> heard_;     // and has read it
-  std::atomic<u64> shown_{0};  // by any answer
   std::atomic<u64> begun_{1};  // number of the last flush that began
   std::atomic<u64> wrote_{0};  // `begun_` when a write was last answered
   std::atomic<u64> clean_{1};  // writes that were answered at lower numbers are durable

@@ -42,12 +42,14 @@ TEST(FlushClient, contract_4_AnAnswerThatMayBeIgnoredTellsNothing) {
   EXPECT_TRUE(flush(client, 1, Answer::may_be_ignored));
 }
 
-TEST(FlushClient, TheLastAnswerOfAllIsHeardThoughItMightHaveBeenIgnored) {
+// Its program may have been killed: then nobody has read it.
+TEST(FlushClient, contract_4_WhatOnlyCloseHasToldIsNotHeard) {
   FlushClient client(0);
   EXPECT_FALSE(flush(client, 1, Answer::may_be_ignored));
   client.answered();
   EXPECT_EQ(client.heard(), 0U);
-  client.closed();
+  EXPECT_FALSE(flush(client, 1));
+  client.answered();
   EXPECT_EQ(client.heard(), 1U);
 }
 

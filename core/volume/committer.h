@@ -39,6 +39,10 @@ class Committer final : public RecordSource {
   // This spare refused a flush: no new data goes there, the others record it.
   void request_retire(Member member);
 
+  // The store retires members on its own; those that have refused a flush of it are to be. After
+  // each call of the store.
+  void notice_member_states();
+
   [[nodiscard]] bool idle() const { return queue_.empty() && !busy_; }
 
   // RecordSource: the map as records, then the bad spare blocks.
@@ -65,7 +69,6 @@ class Committer final : public RecordSource {
   void publish_mapping(const format::Record& record);
   void finish(Status status);
   void give_back(const CommitEntry& entry);
-  void notice_member_states();
   void check_room();
 
   VolumeState& state_;

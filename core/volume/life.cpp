@@ -62,6 +62,7 @@ Task<Status> Volume::open_task(FrameStack& frames) {
   }
   status = open_parts();
   if (status != Status::ok) co_return status;
+  if (write) committer_.notice_member_states();
   state_.writable.store(write, std::memory_order_release);
   co_return Status::ok;
 }

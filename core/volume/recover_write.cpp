@@ -24,26 +24,38 @@ bool same_bytes(const Source& source, const std::byte* buffer, std::size_t bytes
   return true;
 }
 
+u32 spares_in_use(const VolumeState& state) {
+  u32 count = 0;
+  for (Member m = 1; m < state.members; ++m) count += state.takes_data(m) ? 1 : 0;
+  return count;
+}
+
 }  // namespace
 
 Task<Status> Recovery::recover_write(FrameStack& frames, WorkItem& item, Span span) {
   const Sector end = span.begin + span.sectors;
-  Status status = Status::ok;
-  for (Sector at = span.begin; at < end && status == Status::ok;) {
-    const BlockPart part = part_at(at, end);
-    status = co_await write_block(frames, item, part);
-    if (status != Status::ok) {
-      item.bad_sector = part.begin;
-    } else if (!item.changes.has_room_for_block()) {
-      status = co_await commit_changes(frames, item);
-      if (status != Status::ok) item.bad_sector = span.begin;
+  for (;;) {
+    const u32 spares = spares_in_use(state_);
+    Status status = Status::ok;
+    for (Sector at = span.begin; at < end && status == Status::ok;) {
+      const BlockPart part = part_at(at, end);
+      status = co_await write_block(frames, item, part);
+      if (status != Status::ok) {
+        item.bad_sector = part.begin;
+      } else if (!item.changes.has_room_for_block()) {
+        status = co_await commit_changes(frames, item);
+        if (status != Status::ok) item.bad_sector = span.begin;
+      }
+      at = at + part.sectors;
     }
-    at = at + part.sectors;
+    // What was stored for the blocks before a failure is newer than what main has: keep it.
+    const Status committed = co_await commit_changes(frames, item);
+    if (status == Status::ok && committed != Status::ok) item.bad_sector = span.begin;
+    if (status == Status::ok) status = committed;
+    // A spare that was retired meanwhile may have taken some of it: the others get their chance.
+    const u32 left = spares_in_use(state_);
+    if (status != Status::io_error || left == 0 || left == spares) co_return status;
   }
-  // What was stored for the blocks before a failure is newer than what main has: keep it.
-  const Status committed = co_await commit_changes(frames, item);
-  if (status == Status::ok && committed != Status::ok) item.bad_sector = span.begin;
-  co_return status == Status::ok ? committed : status;
 }
 
 Task<Status> Recovery::write_block(FrameStack& frames, WorkItem& item, BlockPart part) {

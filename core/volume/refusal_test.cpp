@@ -97,6 +97,25 @@ TEST(VolumeRefusal, contract_3_BadSlotsOfTheJournalFailNoWrite) {
   EXPECT_EQ(f.read(800, 8).data[0], std::byte{0x22});
 }
 
+// What the first spare took is gone with its cache.
+TEST(VolumeRefusal, contract_3_AWriteWhoseSpareRefusesTheFlushGoesToAnother) {
+  VolumeFixture f(16384, 16384, 2);
+  ASSERT_EQ(f.open(), Status::ok);
+  f.disks[0].bad_write.insert(800);
+  Member first = kMain;
+  f.before_io = [&](const DeviceIo& io) {
+    if (io.op != IoOp::flush || io.member == kMain) return;
+    f.disks[io.member].refuses_flush = first == kMain;
+    if (first == kMain) first = io.member;
+  };
+  EXPECT_EQ(f.write(800, 8, 0x22).status, Status::ok);
+  f.before_io = nullptr;
+  ASSERT_NE(first, kMain);
+  EXPECT_EQ(f.volume->route(Sector(800), 8, false).member, 3 - first);
+  EXPECT_EQ(f.read(800, 8).data[0], std::byte{0x22});
+  EXPECT_EQ(f.volume->flush_refusals(), 1U);
+}
+
 TEST(VolumeRefusal, ForgetCountsWhatCameHomeWhenACommitInTheMiddleFails) {
   VolumeFixture f;
   ASSERT_EQ(f.open(), Status::ok);

@@ -119,8 +119,8 @@ void open_file(fuse_req_t request, fuse_ino_t inode, fuse_file_info* info) {
 }
 
 void release(fuse_req_t request, fuse_ino_t, fuse_file_info* info) {
-  // The answer to the last close() is the last word; those of duplicates may have been ignored.
-  OpenFiles::client(info->fh).closed();
+  // What fsync() has said was read. What close() has said nobody read whose program was killed.
+  OpenFiles::client(info->fh).answered();
   filesystem(request).opened.remove(info->fh);
   fuse_reply_err(request, 0);
 }
