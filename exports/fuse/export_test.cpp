@@ -228,8 +228,8 @@ TEST_F(FuseExportTest, contract_4_CloseTellsAlsoWhenTheVolumeHasTurnedReadOnly) 
   EXPECT_EQ(error_of(::close(dup(file.get()))), 0);
 }
 
-// As with NBD: who opens the file may be the program that died with something to lose. What the
-// last close() has told is known, though.
+// As with NBD: who opens the file may be the program that died with something to lose. What its
+// last close() was told nobody need have read.
 TEST_F(FuseExportTest, contract_4_AFileHearsOfWhatAnotherHasToLose) {
   start();
   const int file = open(export_->file_path().c_str(), O_RDWR | O_CLOEXEC);
@@ -244,6 +244,7 @@ TEST_F(FuseExportTest, contract_4_AFileHearsOfWhatAnotherHasToLose) {
   EXPECT_EQ(error_of(::close(file)), EIO);
   while (export_->in_use()) std::this_thread::yield();
   const FileDescriptor later = open_file();
+  EXPECT_EQ(error_of(fsync(later.get())), EIO);
   EXPECT_EQ(error_of(fsync(later.get())), 0);
 }
 

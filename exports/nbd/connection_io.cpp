@@ -101,9 +101,11 @@ bool Connection::pause(Session& session) {
 
 // A client that keeps one request under way is answered sooner when its next one is waited for
 // where it comes in. Nobody but the client and stop() needs this thread while nothing is under way,
-// and stop() can wait for the time limit.
+// and stop() can wait for the time limit. (Whether it has read an answer is looked at when it sends
+// something, before that is received: not here.)
 bool Connection::wait_for_client(Session& session, runtime::Queue& queue) {
-  if (!receive_ends_ || client_is_idle_ || send_blocked_ || queue.in_flight() > 0) return false;
+  if (!receive_ends_ || client_is_idle_ || send_blocked_) return false;
+  if (queue.in_flight() > 0 || session.awaits_reading()) return false;
   client_is_idle_ = !receive(session, true);
   return !client_is_idle_;
 }
