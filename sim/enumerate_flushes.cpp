@@ -87,9 +87,12 @@ bool restart_and_cut(Life& life, u64 events) {
     m.oracle.fail(Rule::damage_is_noticed, "cannot be opened, although only a flush was refused");
     return false;
   }
-  if (events == 0) (void)life.work();
-  if (events > 0) m.stop_after(events);
-  if (events > 0) (void)m.run_command(CommandKind::checkpoint, {});
+  if (events == 0) {
+    (void)life.work();
+  } else {
+    m.stop_after(events);
+    (void)m.run_command(CommandKind::checkpoint, {});
+  }
   const bool stopped = m.stopped();
   m.stop_after(0);
   if (m.oracle.broken()) return false;

@@ -9,11 +9,10 @@
 namespace dmr {
 
 u8 Checkpoints::older_area(Member member) const {
-  const Area& first = area_[member][0];
-  const Area& second = area_[member][1];
-  if (!first.is_verified) return 0;
-  if (!second.is_verified) return 1;
-  return (first.sequence < second.sequence) != DMR_BUG(checkpoint_over_newest) ? 0 : 1;
+  const u8 newest = newest_area(member);
+  if (newest == kAreas) return 0;
+  const auto other = static_cast<u8>(1 - newest);
+  return area_[member][other].is_verified && DMR_BUG(checkpoint_over_newest) ? newest : other;
 }
 
 u8 Checkpoints::newest_area(Member member) const {
@@ -242,8 +241,7 @@ Task<Status> Checkpoints::flush(FrameStack& /*frames*/) {
     // Writes of users may have been in the cache that is gone: they have to hear of it.
     const bool refused = context_.status(i) != IoStatus::ok;
     if (refused && !DMR_BUG(checkpoint_flush_unheard)) {
-      context_.flushes.refuse(m);
-      context_.refusing.add(m);
+      context_.flush_refused(m);
     }
     context_.flushes.end_own(context_.executor, m, flush_lane_[m]);
   }

@@ -49,7 +49,7 @@ void StoreContext::reset() {
   std::memset(&memory_->superblock, 0, sizeof(memory_->superblock));
   geometry = Geometry{};
   for (SpareLayout& one : layout) one = SpareLayout{};
-  present = native_fua = cached = MemberSet{};
+  present = native_fua = cached = refusing = MemberSet{};
   open_epoch = 0;
   membership_recorded = 0;
 }
@@ -156,8 +156,7 @@ Task<Status> StoreContext::flush_written(FrameStack& /*frames*/, u32 count, Memb
   for (u32 i = 0; i < started; ++i) {
     const DeviceIo& io = memory_->flush[i];
     if (io.status != IoStatus::ok) {
-      flushes.refuse(io.member);  // writes of users may have been in the cache that is gone
-      refusing.add(io.member);    // and shall take no more data
+      flush_refused(io.member);
       Event event;
       event.kind = EventKind::flush_failed;
       event.member = io.member;
@@ -175,6 +174,11 @@ Task<Status> StoreContext::flush_written(FrameStack& /*frames*/, u32 count, Memb
     }
   }
   co_return Status::ok;
+}
+
+void StoreContext::flush_refused(Member member) {
+  flushes.refuse(member);
+  refusing.add(member);
 }
 
 bool StoreContext::takes_fua(Member member) const {

@@ -13,13 +13,13 @@ class LateWrites {
   void add(Block begin, u64 blocks) {
     const Block end = begin + blocks;
     Range& last = ranges_[count_ > 0 ? count_ - 1 : 0];
-    if (count_ > 0 && begin <= last.end && last.begin <= end) {
-      widen(last, begin, end);
-    } else if (count_ < kRanges) {
+    const bool touches = count_ > 0 && begin <= last.end && last.begin <= end;
+    if (!touches && count_ < kRanges) {
       ranges_[count_++] = {begin, end};
-    } else {
-      widen(last, begin, end);
+      return;
     }
+    if (begin < last.begin) last.begin = begin;
+    if (last.end < end) last.end = end;
   }
   [[nodiscard]] bool may_arrive_in(Block begin, u64 blocks) const {
     for (u32 i = 0; i < count_; ++i) {
@@ -34,10 +34,6 @@ class LateWrites {
     Block begin;
     Block end;
   };
-  static void widen(Range& range, Block begin, Block end) {
-    if (begin < range.begin) range.begin = begin;
-    if (range.end < end) range.end = end;
-  }
 
   Range ranges_[kRanges];
   u32 count_ = 0;
