@@ -51,6 +51,11 @@ enum class HostCall : u8 { io, memory, page, timer };
 // checkpoint, and once after the whole workload.
 [[nodiscard]] Enumeration enumerate_restarts_after_refusals(u64 seed, u32 spares);
 
+// The set has been left in one of ten ways: stopped, without power, or stopped with its last
+// flushes refused. Every I/O and every flush of the opening fails in turn, alone or with those
+// behind it, and the power is cut after the opening and at every `stride`-th event in it.
+[[nodiscard]] Enumeration enumerate_failing_openings(u64 seed, u32 spares, u64 stride);
+
 // Every metadata block of every spare x what is wrong with it. The set must open and be right, and
 // the damage must be told where it has to be noticed.
 enum class BadBlock : u8 { read_error, write_error, lost_write, bit_flip, stale };

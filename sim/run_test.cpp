@@ -20,9 +20,11 @@ namespace {
 #if defined(DMR_SANITIZER_address)
 constexpr u64 kRuns = 5;
 constexpr u32 kSubsets = 1;
+constexpr u64 kStride = 97;
 #else
 constexpr u64 kRuns = 220;
 constexpr u32 kSubsets = 4;
+constexpr u64 kStride = 13;
 #endif
 constexpr u64 kParts = 4;
 constexpr u64 kFirstSeed = 1000;
@@ -122,6 +124,13 @@ TEST_P(Enumerate, EveryRefusedFlush) { expect_ok(enumerate_refused_flushes(7, Ge
 
 TEST_P(Enumerate, EveryRefusedFlushBeforeARestart) {
   expect_ok(enumerate_restarts_after_refusals(8, GetParam()), 40);
+}
+
+// Of an even seed, no disk has FUA of its own; of an odd one all have.
+TEST_P(Enumerate, EveryFailingIoOfAnOpening) {
+  for (const u64 seed : {7, 8}) {
+    expect_ok(enumerate_failing_openings(seed, GetParam(), kStride), 100);
+  }
 }
 
 TEST_P(Enumerate, EveryFailingAllocationOfAnOpening) {

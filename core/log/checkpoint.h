@@ -52,7 +52,7 @@ class Checkpoints {
   // Reads of the header of each spare's newest checkpoint, from context `count` on; returns the
   // contexts in use then.
   [[nodiscard]] u32 prepare_newest(MemberSet members, u32 count);
-  // It does not count any more.
+  // The next one goes over it, where there is an older one to fall back on.
   void distrust_newest(Member member);
   // Whether a read has given such a header.
   [[nodiscard]] bool is_newest(u32 index) const;

@@ -36,7 +36,7 @@ u32 Checkpoints::prepare_newest(MemberSet members, u32 count) {
 void Checkpoints::distrust_newest(Member member) {
   const u8 area = newest_area(member);
   DMR_ASSERT(area != kAreas);
-  area_[member][area].is_verified = false;
+  if (area_[member][1 - area].is_verified) area_[member][area].is_verified = false;
 }
 
 bool Checkpoints::is_newest(u32 index) const {

@@ -40,7 +40,7 @@ Task<Status> MetadataStore::renew_newest(FrameStack& frames, RecordSource& sourc
     } else {
       intact = false;
     }
-    // Gone, or perhaps not durable: the next one goes over it, not over the older one.
+    // Gone, or perhaps not durable: the older one must stay.
     if (!intact) checkpoints_.distrust_newest(member);
   }
   if (!all_headers) {
