@@ -245,6 +245,7 @@ Task<Status> Committer::write_journal(FrameStack& frames) {
       state_.turn_read_only();
       co_return Status::read_only;
     }
+    on_disk_ = false;
   }
   dirty_ = true;
   if (!DMR_BUG(publish_before_commit)) publish();
@@ -332,9 +333,9 @@ void Committer::finish(Status status) {
   }
 }
 
-// New homes of a commit that failed while no journal could hold a trace of it: nothing names them
-// and their data has arrived, so they are free again at once. Not so on a spare that refused the
-// flush, and not those that a block lives in already (a lost sector healed in place).
+// New homes of a commit that failed, of which no journal holds a trace that counts: nothing names
+// them and their data has arrived, so they are free again at once. Not so on a spare that refused
+// the flush, and not those that a block lives in already (a lost sector healed in place).
 void Committer::give_back(const CommitEntry& entry) {
   if (DMR_BUG(shared_spare_block)) return;  // it has released them already
   for (u32 i = 0; i < entry.count; ++i) {

@@ -28,5 +28,7 @@ struct VolumeConfig {
   u64 move_turn_ns = kSecond;         // mark and forget hold their ranges about this long at a time
   u64 page_wait_ns = 5 * kSecond;     // a commit waits this long for index memory, then fails
 };
+// Salvages hold buffers for long: what needs none is not to wait for their end.
+static_assert(VolumeConfig{}.buffers < VolumeConfig{}.work_items);
 
 }  // namespace dmr

@@ -97,6 +97,50 @@ TEST(VolumeRefusal, contract_3_BadSlotsOfTheJournalFailNoWrite) {
   EXPECT_EQ(f.read(800, 8).data[0], std::byte{0x22});
 }
 
+TEST(VolumeRefusal, ACommitThatEverySlotRefusesGivesItsSpareBlocksBack) {
+  VolumeFixture f;
+  ASSERT_EQ(f.open(), Status::ok);
+  const u64 free = f.volume->stats().member[1].free_blocks;
+  f.disks[0].bad_write.insert(800);
+  std::set<u64> slots;
+  f.before_io = [&](const DeviceIo& io) {
+    if (!is_journal(io)) return;
+    slots.insert(io.sector.value);
+    f.disks[1].bad_write.insert(io.sector.value + 3);
+  };
+  EXPECT_EQ(f.write(800, 8, 0x22).status, Status::io_error);
+  f.before_io = nullptr;
+  EXPECT_GT(slots.size(), 4U);  // more than one try
+  EXPECT_EQ(f.volume->stats().member[1].free_blocks, free);
+  EXPECT_EQ(f.volume->stats().remapped_blocks, 0U);
+}
+
+// All slots of the first try are bad, and one of the two spares breaks while that is cancelled.
+TEST(VolumeRefusal, contract_3_AWriteWhoseSpareIsRetiredBetweenTwoTriesOfItsCommitGoesToAnother) {
+  VolumeFixture f(16384, 16384, 2);
+  ASSERT_EQ(f.open(), Status::ok);
+  f.disks[0].bad_write.insert(800);
+  Member first = kMain;
+  std::set<std::pair<Member, u64>> slots;
+  f.before_io = [&](const DeviceIo& io) {
+    if (io.op != IoOp::write || io.member == kMain) return;
+    if (first == kMain) first = io.member;  // the data
+    if (!is_journal(io)) {
+      if (!slots.empty() && io.buffer != nullptr) f.disks[first].gone = IoStatus::medium;
+      return;
+    }
+    if (slots.size() == 4 || !slots.insert({io.member, io.sector.value}).second) return;
+    f.disks[io.member].bad_write.insert(io.sector.value + 3);
+  };
+  EXPECT_EQ(f.write(800, 8, 0x22).status, Status::ok);
+  f.before_io = nullptr;
+  ASSERT_NE(first, kMain);
+  EXPECT_EQ(slots.size(), 4U);  // two areas on each spare
+  EXPECT_EQ(f.volume->stats().member[first].state, format::MemberState::failed);
+  EXPECT_EQ(f.volume->route(Sector(800), 8, false).member, 3 - first);
+  EXPECT_EQ(f.read(800, 8).data[0], std::byte{0x22});
+}
+
 // What the first spare took is gone with its cache.
 TEST(VolumeRefusal, contract_3_AWriteWhoseSpareRefusesTheFlushGoesToAnother) {
   VolumeFixture f(16384, 16384, 2);
