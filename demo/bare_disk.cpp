@@ -62,7 +62,7 @@ class BareQueue final : public runtime::Queue {
 
   void execute(runtime::QueueRequest& request) {
     const runtime::LayerIo io{.op = request.op,
-                              .fua = request.fua,
+                              .fua = request.fua || request.then_flush,
                               .offset = request.sector.value * kSectorBytes,
                               .length = u64{request.sectors} * kSectorBytes,
                               .data = request.data};

@@ -188,7 +188,7 @@ void Session::refuse(Slot& slot, WireError error) {
 
 void Session::start(runtime::QueueRequest& request, IoOp op, u64 offset, u64 bytes) {
   request.op = op;
-  request.fua = false;
+  request.fua = request.then_flush = false;
   request.sector = Sector(offset >> kSectorShift);
   request.sectors = static_cast<u32>(bytes >> kSectorShift);
   request.data = nullptr;
@@ -234,9 +234,11 @@ void Session::begin_write(Slot& slot) {
 
 void Session::begin_command(Slot& slot) {
   const RequestHeader& header = slot.header;
+  const CommandType command = header.command();
+  const bool fua = (header.flags & command_flag::kFua) != 0;
   slot.request.context = this;
   slot.outstanding = 1;
-  switch (header.command()) {
+  switch (command) {
     case CommandType::flush:
       start(slot.request, IoOp::flush, 0, 0);
       break;
@@ -244,10 +246,12 @@ void Session::begin_command(Slot& slot) {
       start(slot.request, IoOp::discard, header.offset, header.length);
       break;
     default:
-      DMR_ASSERT(header.command() == CommandType::write_zeroes);
+      DMR_ASSERT(command == CommandType::write_zeroes);
       if ((header.flags & command_flag::kNoHole) != 0) return begin_zeroing(slot);
       start(slot.request, IoOp::write_zeroes, header.offset, header.length);
   }
+  // FUA of a request that moves no data: what it does is made durable with all that there is.
+  slot.request.then_flush = command != CommandType::flush && fua;
   slot.request.done = command_done;
 }
 

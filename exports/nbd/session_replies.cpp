@@ -23,8 +23,6 @@ u64 failed_offset(const runtime::QueueRequest& request) {
   return offset >= begin && offset < end ? offset : begin;
 }
 
-bool wants_fua(const Slot& slot) { return (slot.header.flags & command_flag::kFua) != 0; }
-
 }  // namespace
 
 void Session::read_done(runtime::QueueRequest& request) {
@@ -66,13 +64,9 @@ void Session::command_done(runtime::QueueRequest& request) {
       (slot.header.flags & command_flag::kFastZero) == 0) {
     return self.begin_zeroing(slot);
   }
-  // FUA of a request that moved no data: make durable all that there is.
-  if (request.error == 0 && request.op != IoOp::flush && wants_fua(slot)) {
-    return self.start(request, IoOp::flush, 0, 0);
-  }
   slot.error = request.error;
   slot.error_offset = slot.header.offset;
-  if (request.op == IoOp::flush && request.error != 0) {
+  if ((request.op == IoOp::flush || request.then_flush) && request.error != 0) {
     slot.tells_refusal = true;
     ++self.refusals_to_send_;
   }

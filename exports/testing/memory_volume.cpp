@@ -140,13 +140,11 @@ void MemoryVolume::execute(runtime::QueueRequest& request, FlushClient& client) 
       if (request.fua) ++fua_writes;
       return transfer(request, bad_writes_, write_error_);
     case IoOp::flush:
-      ++flushes;
-      if (!client.end(client.begin(), refusals_, true, request.answer)) request.error = EIO;
-      return;
+      return flush(request, client);
     case IoOp::discard:
       ++discards;
       if (!discard_supported) request.error = EOPNOTSUPP;
-      return;
+      break;
     case IoOp::write_zeroes:
       ++zeroings;
       if (!zeroes_supported) {
@@ -154,8 +152,14 @@ void MemoryVolume::execute(runtime::QueueRequest& request, FlushClient& client) 
       } else {
         std::memset(data.data() + begin, 0, bytes);
       }
-      return;
+      break;
   }
+  if (request.then_flush && request.error == 0) flush(request, client);
+}
+
+void MemoryVolume::flush(runtime::QueueRequest& request, FlushClient& client) {
+  ++flushes;
+  if (!client.end(client.begin(), refusals_, true, request.answer)) request.error = EIO;
 }
 
 void MemoryVolume::transfer(runtime::QueueRequest& request, const std::set<u64>& bad, int error) {

@@ -76,6 +76,7 @@ class MemoryVolume : public Source {
   }
   // Does the request at once; the result is in it.
   void execute(runtime::QueueRequest& request, FlushClient& client);
+  void flush(runtime::QueueRequest& request, FlushClient& client);
   void transfer(runtime::QueueRequest& request, const std::set<u64>& bad, int error);
 
   std::atomic<u64> refusals_ = 0;

@@ -21,7 +21,8 @@ class UserVolume;
 struct QueueRequest {
   QueueRequest* next = nullptr;
   IoOp op = IoOp::read;
-  bool fua = false;
+  bool fua = false;         // write
+  bool then_flush = false;  // write_zeroes, discard: durable, as all before it, when it is done
   Sector sector;
   u32 sectors = 0;                // 0 with flush; any length otherwise, the queue cuts it
   std::byte* data = nullptr;      // read, write; aligned to the volume's logical block

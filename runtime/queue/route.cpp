@@ -121,7 +121,7 @@ void VolumeQueue::resume_stalled() {
     return;
   now_ns_ = monotonic_ns();
   while (QueueRequest* request = stalled_.front()) {
-    const bool all = request->op == IoOp::flush ? start_flush(*request) : route_rest(*request);
+    const bool all = state_of(*request).flushing ? start_flush(*request) : route_rest(*request);
     if (!all) return;
     [[maybe_unused]] QueueRequest* first = stalled_.pop_front();
     finish_if_done(*request);

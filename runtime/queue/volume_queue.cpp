@@ -116,14 +116,11 @@ void VolumeQueue::admit(QueueRequest& request) {
 bool VolumeQueue::begin(QueueRequest& request) {
   State& state = *::new (static_cast<void*>(request.internal)) State{};
   if (request.op == IoOp::flush) {
-    state.flush = client_of(request).begin();  // what it knew when it asked
-    if (stalled_.empty() && start_flush(request)) {
-      finish_if_done(request);  // a ticket may be empty
-    } else {
-      stalled_.push_back(request);
-    }
+    state.flush = client_of(request).begin();
+    begin_flush(request);
     return false;
   }
+  if (request.then_flush) state.flush = client_of(request).begin();
   const u32 unit = volume_.unit_sectors();
   const Geometry& geometry = volume_.geometry();
   const bool data = request.op == IoOp::read || request.op == IoOp::write;
@@ -159,9 +156,19 @@ void VolumeQueue::start_backlog() {
 void VolumeQueue::finish_if_done(QueueRequest& request) {
   const State& state = state_of(request);
   if (state.pieces != 0 || state.left != 0) return;
-  if (request.op == IoOp::flush) tell_refusals(request);
+  if (request.then_flush && !state.flushing && request.error == 0) return begin_flush(request);
+  if (state.flushing) tell_refusals(request);
   if (request.error != 0) request.bad_sector = state.bad;
   finished_.push_back(request);
+}
+
+void VolumeQueue::begin_flush(QueueRequest& request) {
+  state_of(request).flushing = true;
+  if (stalled_.empty() && start_flush(request)) {
+    finish_if_done(request);  // a ticket may be empty
+  } else {
+    stalled_.push_back(request);
+  }
 }
 
 // A flush that any member refused, for whomever, may have cost this client data, too.
@@ -183,12 +190,13 @@ unsigned VolumeQueue::deliver() {
   return count;
 }
 
-void VolumeQueue::count_finished(const QueueRequest& request) {
+void VolumeQueue::count_finished(QueueRequest& request) {
   QueueStatistics& statistics = shared_->statistics;
   const u64 bytes = u64{request.sectors} * kSectorBytes;
   const bool good = request.error == 0;
   if (!good) statistics.errors.add(1);
   if (good && (is_write(request.op) || request.op == IoOp::discard)) client_of(request).wrote();
+  if (state_of(request).flushing) statistics.flushes.add(1);
   switch (request.op) {
     case IoOp::read:
       statistics.reads.add(1);
@@ -199,7 +207,6 @@ void VolumeQueue::count_finished(const QueueRequest& request) {
       if (good) statistics.write_bytes.add(bytes);
       break;
     case IoOp::flush:
-      statistics.flushes.add(1);
       break;
     case IoOp::discard:
       statistics.discards.add(1);

@@ -83,7 +83,8 @@ class VolumeQueue final : public Queue {
     u32 pieces = 0;            // under way
     Sector bad;                // the lowest one that failed
     FlushTicket ticket;        // of a flush that has begun
-    FlushClient::Flush flush;  // likewise
+    FlushClient::Flush flush;  // what its client knew when it asked for it
+    bool flushing = false;     // nothing but the flush is left
   };
   static_assert(sizeof(State) <= sizeof(QueueRequest::internal));
   static_assert(kMaxPieces >= kMaxMembers);  // a flush needs its pieces all at once
@@ -105,7 +106,8 @@ class VolumeQueue final : public Queue {
     return request.client != nullptr ? *request.client : client_;
   }
   void tell_refusals(QueueRequest& request);
-  void count_finished(const QueueRequest& request);
+  void begin_flush(QueueRequest& request);
+  void count_finished(QueueRequest& request);
   void enter_section();
   void leave_section();
 

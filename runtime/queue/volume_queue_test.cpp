@@ -147,6 +147,49 @@ TEST_F(VolumeQueueTest, ARefusedFlushBehindAFuaWriteFailsItAndIsToldToEveryClien
   EXPECT_EQ(writer.value_of(Sector(800), 8), 3);
 }
 
+// The zeros lie in the cache of a disk that refuses the flush of somebody else: the flush that is
+// to make them durable goes well, and still they may be gone.
+TEST_F(VolumeQueueTest, ZerosThatAreToBeDurableFailWhenAnotherFlushWasRefusedMeanwhile) {
+  make(TempFolder::Where::memory, "{}");
+  FaultyLayer& main = faulty(*volume, kMain);
+  std::string order;
+  // Slower each time, until the flush ends before the zeroing: only then the case is there.
+  for (unsigned delay_ms = 20; delay_ms < 10'000 && order != "fz"; delay_ms *= 3) {
+    ASSERT_TRUE(main.control(Json{{"set",
+                                   {{"ranges",
+                                     {{{"sector", 800},
+                                       {"count", 8},
+                                       {"on", "write"},
+                                       {"error", "none"},
+                                       {"slow_ms", delay_ms}}}},
+                                    {"flush_error", "EIO"}}}}));
+    order.clear();
+    Load load(*volume, 2, 8);
+    load[0].op = IoOp::write_zeroes;
+    load[0].then_flush = true;
+    load[0].sector = Sector(800);
+    load[0].context = &order;
+    load[0].done = [](QueueRequest& done) { *static_cast<std::string*>(done.context) += 'z'; };
+    struct Refused {
+      FaultyLayer& layer;
+      std::string& order;
+    } refused{main, order};
+    load[1].op = IoOp::flush;
+    load[1].sectors = 0;
+    load[1].context = &refused;
+    load[1].done = [](QueueRequest& done) {
+      const auto& self = *static_cast<Refused*>(done.context);
+      self.order += 'f';
+      EXPECT_TRUE(self.layer.control(Json{{"flush_error", "none"}}));
+    };
+    load.queue().submit(load.batch());
+    while (load.queue().in_flight() > 0) load.queue().process(true);
+    EXPECT_EQ(load[1].error, EIO);
+    EXPECT_EQ(load[0].error, EIO) << order;
+  }
+  EXPECT_EQ(order, "fz");
+}
+
 // A volume over a cache that forgets: what was written with FUA is there, and nothing else.
 TEST_F(VolumeQueueTest, AFuaWriteIsBelowTheCacheWhenItIsAnswered) {
   folder = std::make_unique<TempFolder>(TempFolder::Where::memory);
