@@ -8,6 +8,7 @@
 #include <mutex>
 #include <thread>
 
+#include "exports/nbd/busy_poll.h"
 #include "exports/nbd/handshake.h"
 #include "exports/nbd/log.h"
 #include "exports/nbd/patience.h"
@@ -45,6 +46,7 @@ class Connection {
   [[nodiscard]] bool replies_read() const;
   void wait(Session& session, runtime::Queue& queue);
   [[nodiscard]] bool wait_for_client(Session& session, runtime::Queue& queue);
+  [[nodiscard]] bool look_for_request(Session& session);
   [[nodiscard]] bool watch_both(bool readable);
   [[nodiscard]] bool send_all(std::span<const std::byte> bytes);
 
@@ -62,7 +64,9 @@ class Connection {
   bool client_is_idle_ = false;  // it has sent nothing within kReceivePatienceMs
   bool receive_ends_ = false;    // the socket has that time limit
   Patience patience_;
+  BusyPoll busy_poll_;
   u64 begun_before_ = 0;  // requests of the session at the last pause
+  u64 recent_ = 0;        // requests between the last two
   u32 eager_after_ = 0;   // waits to go until receiving without having waited is tried
 
   std::atomic<bool> stopping_ = false;

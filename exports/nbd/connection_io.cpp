@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 
 #include <cerrno>
+#include <chrono>
 #include <ctime>
 #include <poll.h>
 
@@ -86,8 +87,9 @@ bool Connection::send(Session& session) {
 // for its next requests without being woken by them. Nothing is under way meanwhile.
 bool Connection::pause(Session& session) {
   if (session.under_way() > 0 || session.anything_to_send()) return false;
-  const u64 nanoseconds = patience_.pause_ns(session.begun() - begun_before_);
+  recent_ = session.begun() - begun_before_;
   begun_before_ = session.begun();
+  const u64 nanoseconds = patience_.pause_ns(recent_);
   if (nanoseconds == 0) return false;
   const timespec time{.tv_sec = 0, .tv_nsec = static_cast<long>(nanoseconds)};
   (void)clock_nanosleep(CLOCK_MONOTONIC, 0, &time, nullptr);
@@ -106,8 +108,23 @@ bool Connection::pause(Session& session) {
 bool Connection::wait_for_client(Session& session, runtime::Queue& queue) {
   if (!receive_ends_ || client_is_idle_ || send_blocked_) return false;
   if (queue.in_flight() > 0 || session.awaits_reading()) return false;
+  if (look_for_request(session)) return true;
   client_is_idle_ = !receive(session, true);
   return !client_is_idle_;
+}
+
+// Returns true when something came while this thread stayed awake for it.
+bool Connection::look_for_request(Session& session) {
+  using Clock = std::chrono::steady_clock;
+  const std::chrono::nanoseconds budget(busy_poll_.budget_ns(recent_));
+  if (budget.count() == 0) return false;
+  const Clock::time_point end = Clock::now() + budget;
+  bool came = false;
+  while (!came && !stopping_.load(std::memory_order_acquire) && Clock::now() < end) {
+    came = receive(session);
+  }
+  busy_poll_.looked(came);
+  return came;
 }
 
 // Whether the client has read all that was sent; over TCP: whether its kernel has it. A Unix socket
