@@ -30,6 +30,7 @@ struct Quarry {
 Enumeration long_journal() { return enumerate_long_journal(7); }
 Enumeration bad_spare_blocks() { return enumerate_bad_spare_blocks(7); }
 Enumeration refused_flushes() { return enumerate_refused_flushes(7, 1); }
+Enumeration failing_openings() { return enumerate_failing_openings(8, 1, 13); }
 Enumeration restarts_after_refusals() { return enumerate_restarts_after_refusals(8, 1); }
 Enumeration flipped_bits() { return enumerate_bad_metadata(7, 1, BadBlock::bit_flip); }
 Enumeration torn_metadata() { return enumerate_torn_metadata(7, 1); }
@@ -70,6 +71,7 @@ constexpr Quarry kQuarries[] = {
     DMR_QUARRY(own_flush_uncounted, "refused flushes", refused_flushes),
     DMR_QUARRY(told_by_another_flush, "refused flushes", refused_flushes),
     DMR_QUARRY(checkpoint_flush_unheard, "refused-flushes"),
+    DMR_QUARRY(newest_not_distrusted, "failing openings", failing_openings),
     DMR_QUARRY(newest_not_renewed, "restarts after refusals", restarts_after_refusals),
     DMR_QUARRY(body_lost_unseen, "refused flushes", refused_flushes),
     DMR_QUARRY(single_journal_copy, "bits flipped in each metadata block", flipped_bits),

@@ -12,7 +12,7 @@ namespace dmr::sim {
 namespace {
 
 // How the set was left: stopped; without power at three moments; stopped after all flushes from
-// some moment on were refused, so that much of what can be read is not durable.
+// some moment on were refused, so that much of what can be read goes with the power.
 constexpr u32 kCuts = 3;
 constexpr u32 kRefusals = 6;
 constexpr u32 kWays = 1 + kCuts + kRefusals;
@@ -41,6 +41,7 @@ void leave(Life& life, u32 way, const Measure& whole) {
     return;
   }
   if (way > kCuts) {
+    for (auto& disk : m.disks) disk->ailment.cache_kept = false;
     m.host.troubles.flush_refused_at = m.host.flushes() + whole.flushes - 2 * (way - kCuts - 1);
     m.host.troubles.flushes_stay_refused = true;
   }
@@ -87,7 +88,7 @@ struct Struck {
 };
 
 // The power is cut after so many events of the opening; 0: after it, and after a checkpoint when
-// it went well.
+// it went well. The caches then keep nothing, or some of what they held.
 Struck open_and_lose(Life& life, const Blow& blow, u64 at, u64 events) {
   Machine& m = life.machine;
   const u64 first = strike(m, blow, at);
@@ -103,7 +104,7 @@ Struck open_and_lose(Life& life, const Blow& blow, u64 at, u64 events) {
   if (status == Status::ok) (void)m.run_command(CommandKind::checkpoint, {});
   if (m.oracle.broken()) return struck;
   const Chooser nothing = [](Sector, u32) { return u32{0}; };
-  m.power_cut(&nothing);
+  m.power_cut((at + events) % 2 == 0 ? &nothing : nullptr);
   life.open_and_check("only I/O of an opening failed before a power cut");
   return struck;
 }
@@ -118,7 +119,8 @@ Enumeration enumerate_failing_openings(u64 seed, u32 spares, u64 stride) {
       bool reached = true;
       for (u64 at = 1; reached && all.ok(); ++at) {
         u64 length = 1;
-        for (u64 events = 0; events < length && all.ok(); events += stride) {
+        for (u64 events = 0; events < length && all.ok();
+             events += events == 0 ? 1 + at % stride : stride) {
           Life life(seed, spares);
           leave(life, way, whole);
           const Struck struck = open_and_lose(life, kBlows[b], at, events);

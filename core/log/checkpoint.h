@@ -52,7 +52,9 @@ class Checkpoints {
   // Reads of the header of each spare's newest checkpoint, from context `count` on; returns the
   // contexts in use then.
   [[nodiscard]] u32 prepare_newest(MemberSet members, u32 count);
-  // The next one goes over it, where there is an older one to fall back on.
+  [[nodiscard]] const Area& newest_of(Member member) const;
+  [[nodiscard]] const Area& beside_newest(Member member) const;
+  // The next one goes over it. There must be an older one that serves as well.
   void distrust_newest(Member member);
   // Whether a read has given such a header.
   [[nodiscard]] bool is_newest(u32 index) const;

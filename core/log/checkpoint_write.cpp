@@ -33,10 +33,22 @@ u32 Checkpoints::prepare_newest(MemberSet members, u32 count) {
   return count;
 }
 
-void Checkpoints::distrust_newest(Member member) {
+const Checkpoints::Area& Checkpoints::newest_of(Member member) const {
   const u8 area = newest_area(member);
   DMR_ASSERT(area != kAreas);
-  if (area_[member][1 - area].is_verified) area_[member][area].is_verified = false;
+  return area_[member][area];
+}
+
+const Checkpoints::Area& Checkpoints::beside_newest(Member member) const {
+  const u8 area = newest_area(member);
+  DMR_ASSERT(area != kAreas);
+  return area_[member][1 - area];
+}
+
+void Checkpoints::distrust_newest(Member member) {
+  DMR_ASSERT(beside_newest(member).is_verified);
+  area_[member][newest_area(member)].is_verified = false;
+  newest_ = older_;  // the journal goes on serving what is the older one now, too
 }
 
 bool Checkpoints::is_newest(u32 index) const {

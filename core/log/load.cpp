@@ -282,12 +282,23 @@ Task<Status> MetadataStore::verify_other_checkpoints(FrameStack& frames) {
 // True when the same state would be found with any one checkpoint or journal copy gone.
 bool MetadataStore::is_solid() {
   if (!checkpoints_.settle() || needs_refresh_) return false;
-  const ChainPoint newest = checkpoints_.newest_covered();
-  const ChainPoint older = checkpoints_.older_covered();
-  if (newest_block_.sequence <= older.sequence) return newest.crc == older.crc;
-  if (newest_block_.sequence <= newest.sequence && newest_block_.crc != newest.crc) return false;
-  const Journal::Chain chain = journal_.follow(newest_block_, older.sequence);
-  return chain.whole && chain.redundant && chain.end.crc == older.crc;
+  const Journal::Chain chain =
+      follow_from_older(checkpoints_.newest_covered(), checkpoints_.older_covered());
+  return chain.whole && chain.redundant;
+}
+
+// The chain that leads from the end of the journal to what the older of two checkpoints covers:
+// whole when the state that was found would be found without the newest one, too.
+Journal::Chain MetadataStore::follow_from_older(ChainPoint newest, ChainPoint older) {
+  Journal::Chain chain;
+  if (newest_block_.sequence <= older.sequence) {
+    chain.whole = newest.crc == older.crc;
+    return chain;
+  }
+  if (newest_block_.sequence <= newest.sequence && newest_block_.crc != newest.crc) return chain;
+  chain = journal_.follow(newest_block_, older.sequence);
+  chain.whole = chain.whole && chain.end.crc == older.crc;
+  return chain;
 }
 
 }  // namespace dmr

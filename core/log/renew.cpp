@@ -18,13 +18,12 @@ Task<Status> MetadataStore::renew_newest(FrameStack& frames, RecordSource& sourc
   co_await context_.run_batch(count);
   bool all_headers = true;
   bool all_of_tail = true;
+  MemberSet unsafe;
   for (u32 i = 0; i < count; ++i) {
     const bool is_header = i < headers;
     const DeviceIo& read = context_.io(i);
     const Member member = read.member;
-    const u64 refused = context_.flushes[member].refused();
-    bool intact = is_header ? checkpoints_.is_newest(i) : journal_.is_fetched(i, newest_block_);
-    if (intact) {
+    if (is_header ? checkpoints_.is_newest(i) : journal_.is_fetched(i, newest_block_)) {
       context_.prepare(0, member, IoOp::write, read.sector, read.buffer, 1);
       context_.io(0).fua = true;
       const Status run = co_await context_.write_batch(frames, 1);
@@ -32,16 +31,12 @@ Task<Status> MetadataStore::renew_newest(FrameStack& frames, RecordSource& sourc
       if (context_.status(0) == IoStatus::ok) continue;
     }
     (is_header ? all_headers : all_of_tail) = false;
-    if (!is_header) continue;
-    if (intact && context_.flushes[member].refused() == refused) {
-      context_.prepare(0, member, IoOp::read, read.sector, read.buffer, 1);
-      co_await context_.run_batch(1);
-      intact = checkpoints_.is_newest(0);
-    } else {
-      intact = false;
-    }
-    // Gone, or perhaps not durable: the older one must stay.
-    if (!intact) checkpoints_.distrust_newest(member);
+    if (is_header && !can_do_without_newest(member)) unsafe.add(member);
+  }
+  if (!unsafe.empty()) {
+    if (unsafe == context_.live()) co_return Status::io_error;
+    const Status retired = co_await retire(frames, unsafe);
+    if (retired != Status::ok) co_return retired;
   }
   if (!all_headers) {
     MemberSet none;
@@ -50,6 +45,20 @@ Task<Status> MetadataStore::renew_newest(FrameStack& frames, RecordSource& sourc
   }
   is_exposed_ = is_exposed_ || !all_of_tail;
   co_return Status::ok;
+}
+
+// A spare's newest checkpoint header is not there, or perhaps not durable; that it can be read says
+// nothing. The next checkpoint goes over it where the older one serves as well, and over the other
+// area where that holds nothing that would. Over none where nobody knows what the other one holds.
+bool MetadataStore::can_do_without_newest(Member member) {
+  const Checkpoints::Area& newest = checkpoints_.newest_of(member);
+  const Checkpoints::Area& other = checkpoints_.beside_newest(member);
+  if (DMR_BUG(newest_not_distrusted)) return true;
+  if (other.state == Checkpoints::AreaState::unreadable) return false;
+  if (other.is_verified && follow_from_older(newest.covered, other.covered).whole) {
+    checkpoints_.distrust_newest(member);
+  }
+  return true;
 }
 
 }  // namespace dmr

@@ -17,35 +17,82 @@ bool is_header(const DeviceIo& io, u32 state) {
          header.state == state;
 }
 
-// The disks as they were when the next checkpoint had said that it is being written.
-std::vector<MemoryDisks::Image> cut_in_a_checkpoint(StoreBench& bench, Status (*run)(StoreBench&)) {
+// The disks as they were when the next checkpoint had said that it is being written; empty: no
+// checkpoint has begun.
+std::vector<MemoryDisks::Image> cut_in_a_checkpoint(StoreBench& bench, Status (*run)(StoreBench&),
+                                                    Status expected = Status::ok) {
   std::vector<MemoryDisks::Image> then;
   const auto before = bench.disks.fault;
   bench.disks.fault = [&, said = false](const DeviceIo& io) mutable {
-    if (said && then.empty()) then = bench.disks.durable();
+    if (said && io.op == IoOp::write && then.empty()) then = bench.disks.durable();
     said = said || is_header(io, format::kCheckpointWriting);
     return before ? before(io) : MemoryDisks::Fate{};
   };
-  EXPECT_EQ(run(bench), Status::ok);
+  EXPECT_EQ(run(bench), expected);
   bench.disks.fault = nullptr;
-  EXPECT_FALSE(then.empty());
   return then;
 }
 
-class Renew : public ::testing::TestWithParam<bool> {};
+Status begin(StoreBench& bench) { return bench.begin(); }
+Status checkpoint(StoreBench& bench) { return bench.checkpoint(); }
+
+class Renew : public ::testing::TestWithParam<bool> {
+ protected:
+  void make() {
+    ASSERT_EQ(bench.make(), Status::ok);
+    ASSERT_TRUE(bench.commit(1, 1, 20));
+    if (GetParam()) {  // whichever area it lies in
+      ASSERT_EQ(bench.checkpoint(), Status::ok);
+    }
+    expected = bench.model.map;
+  }
+  // A checkpoint of which the header can be read only as long as the power stays on.
+  void strand_the_newest() {
+    bench.native_fua = false;
+    make();
+    bench.disks.fault = [this, due = false, over = false](const DeviceIo& io) mutable {
+      if (!over && is_header(io, format::kCheckpointComplete)) {
+        due = true;
+        stranded = io.sector;
+      }
+      if (!due || io.op != IoOp::flush) return MemoryDisks::Fate{};
+      due = false;
+      over = true;
+      bench.disks.strand_cache(1);
+      return MemoryDisks::Fate{IoStatus::transport};
+    };
+    EXPECT_EQ(bench.checkpoint(), Status::io_error);
+    bench.disks.fault = nullptr;
+    const u8 area = bench.store->layout(1).checkpoint_block(0, 0) == stranded ? 1 : 0;
+    other = bench.store->layout(1).checkpoint_block(area, 0);
+    bench.restart();
+  }
+  void expect_all(const std::vector<MemoryDisks::Image>& after) {
+    bench.disks.restore(after);
+    bench.restart();
+    ASSERT_EQ(bench.load(), Status::ok);
+    EXPECT_EQ(bench.model.map, expected);
+  }
+  // The header that was complete is written again.
+  auto refusing_the_renewal(u32 times) {
+    return [times](const DeviceIo& io) mutable {
+      if (times == 0 || !is_header(io, format::kCheckpointComplete)) return MemoryDisks::Fate{};
+      --times;
+      return MemoryDisks::Fate{IoStatus::medium};
+    };
+  }
+
+  StoreBench bench;
+  MapModel::Map expected;
+  Sector stranded;  // header
+  Sector other;
+};
 
 // The power has gone during a checkpoint, so that one is left; the opening cannot read its header
-// for once, and the power goes again. What it writes then must go over the other area, whichever
-// that is.
+// for once, and the power goes again. What it writes then must go over the other area.
 TEST_P(Renew, TheOnlyGoodCheckpointIsNotWrittenOverBecauseItCouldNotBeReadOnce) {
-  StoreBench bench;
-  ASSERT_EQ(bench.make(), Status::ok);
-  ASSERT_TRUE(bench.commit(1, 1, 20));
-  if (GetParam()) {
-    ASSERT_EQ(bench.checkpoint(), Status::ok);
-  }
-  const MapModel::Map expected = bench.model.map;
-  bench.disks.restore(cut_in_a_checkpoint(bench, [](StoreBench& b) { return b.checkpoint(); }));
+  make();
+  bench.disks.restore(cut_in_a_checkpoint(bench, checkpoint));
   bench.restart();
   ASSERT_EQ(bench.load(), Status::ok);
   bool failed = false;
@@ -54,11 +101,32 @@ TEST_P(Renew, TheOnlyGoodCheckpointIsNotWrittenOverBecauseItCouldNotBeReadOnce) 
     failed = true;  // the first read behind load is that of the newest header
     return MemoryDisks::Fate{IoStatus::transport};
   };
-  bench.disks.restore(cut_in_a_checkpoint(bench, [](StoreBench& b) { return b.begin(); }));
-  EXPECT_TRUE(failed);
-  bench.restart();
+  const auto then = cut_in_a_checkpoint(bench, begin);
+  ASSERT_TRUE(failed && !then.empty());
+  expect_all(then);
+}
+
+// That it can be read after a failed rewrite says nothing: the older one must stay.
+TEST_P(Renew, ANewestHeaderThatCannotBeWrittenAgainIsTheOneThatIsWrittenOver) {
+  strand_the_newest();
   ASSERT_EQ(bench.load(), Status::ok);
-  EXPECT_EQ(bench.model.map, expected);
+  bench.disks.fault = refusing_the_renewal(2);  // and the second try
+  const auto then = cut_in_a_checkpoint(bench, begin);
+  ASSERT_FALSE(then.empty());
+  expect_all(then);
+}
+
+// The other area may hold the only checkpoint that is durable.
+TEST_P(Renew, NothingIsWrittenOverWhenTheOtherCheckpointCouldNotBeRead) {
+  strand_the_newest();
+  bench.disks.fault = [this](const DeviceIo& io) {
+    const bool is_it = io.op == IoOp::read && io.sector == other;
+    return MemoryDisks::Fate{is_it ? IoStatus::transport : IoStatus::ok};
+  };
+  ASSERT_EQ(bench.load(), Status::ok);
+  bench.disks.fault = refusing_the_renewal(2);
+  EXPECT_TRUE(cut_in_a_checkpoint(bench, begin, Status::io_error).empty());
+  expect_all(bench.disks.durable());
 }
 
 INSTANTIATE_TEST_SUITE_P(Areas, Renew, ::testing::Bool());

@@ -155,6 +155,7 @@ class MetadataStore {
   Status join_chain(Checkpoints::Choice choice);
   Task<Status> verify_other_checkpoints(FrameStack& frames);
   bool is_solid();
+  [[nodiscard]] Journal::Chain follow_from_older(ChainPoint newest, ChainPoint older);
   Status refuse_gap(u64 sequence);
 
   // Writing.
@@ -162,6 +163,7 @@ class MetadataStore {
   void mark_missing(MemberSet& returning);
   Task<Status> record_opening(FrameStack& frames, MemberSet& returning);
   Task<Status> renew_newest(FrameStack& frames, RecordSource& source);
+  [[nodiscard]] bool can_do_without_newest(Member member);
   Task<Status> refresh(FrameStack& frames, RecordSource& source, MemberSet& returning);
   Task<Status> repair_slots(FrameStack& frames, RecordSource& source);
   Task<Status> record_membership(FrameStack& frames);
