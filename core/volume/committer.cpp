@@ -202,7 +202,9 @@ void Committer::drop_failed() {
     bool lost = (entry->flush_members & flush_failed_) != 0;
     for (Member m = 1; m < state_.members; ++m) {
       const bool used = ((entry->flush_members >> m) & 1U) != 0;
-      lost = lost || (used && entry->refused[m] != state_.flush[m].refused());
+      if (!used || entry->refused[m] == state_.flush[m].refused()) continue;
+      lost = true;
+      if (!DMR_BUG(flush_error_swallowed)) request_retire(m);  // before its data looks for another
     }
     if (lost && !DMR_BUG(flush_error_swallowed)) {
       give_back(*entry);

@@ -24,7 +24,7 @@ struct QueueRequest {
   bool fua = false;         // write
   bool then_flush = false;  // write_zeroes, discard: durable, as all before it, when it is done
   Sector sector;
-  u32 sectors = 0;                // 0 with flush; any length otherwise, the queue cuts it
+  u32 sectors = 0;                // 0 with flush (else nothing is done); the queue cuts any length
   std::byte* data = nullptr;      // read, write; aligned to the volume's logical block
   FlushClient* client = nullptr;  // who asks for a flush or change; null: the queue's one client
   FlushClient::Answer answer = FlushClient::Answer::counts;  // of a flush

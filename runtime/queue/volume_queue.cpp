@@ -195,7 +195,8 @@ void VolumeQueue::count_finished(QueueRequest& request) {
   const u64 bytes = u64{request.sectors} * kSectorBytes;
   const bool good = request.error == 0;
   if (!good) statistics.errors.add(1);
-  if (good && (is_write(request.op) || request.op == IoOp::discard)) client_of(request).wrote();
+  const bool changes = is_write(request.op) || request.op == IoOp::discard;
+  if (good && changes && !state_of(request).flushing) client_of(request).wrote();
   if (state_of(request).flushing) statistics.flushes.add(1);
   switch (request.op) {
     case IoOp::read:
