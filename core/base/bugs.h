@@ -48,7 +48,7 @@ enum class Bug : u8 {
   checkpoint_over_newest,    // the newer checkpoint area is overwritten
   checkpoint_header_first,   // the header says complete before the body is durable
   checkpoint_flush_unheard,  // nobody hears of the flush that a checkpoint's spare refused
-  newest_not_distrusted,     // an opening that could not write the newest header again goes on from it
+  newest_not_distrusted,     // an opening goes on from a header that it could not write again
   newest_not_renewed,        // an opening trusts what it read, though no flush may have taken it
   body_lost_unseen,          // a checkpoint counts whose body a refused flush may have dropped
   journal_past_older,        // the journal is freed up to the newer checkpoint
