@@ -20,11 +20,13 @@ namespace {
 #if defined(DMR_SANITIZER_address)
 constexpr u64 kRuns = 5;
 constexpr u32 kSubsets = 1;
-constexpr u64 kStride = 97;
+constexpr u64 kStride = 1000;
+constexpr u64 kFirstOfOpenings = 8;
 #else
 constexpr u64 kRuns = 220;
 constexpr u32 kSubsets = 4;
 constexpr u64 kStride = 13;
+constexpr u64 kFirstOfOpenings = 7;
 #endif
 constexpr u64 kParts = 4;
 constexpr u64 kFirstSeed = 1000;
@@ -128,7 +130,7 @@ TEST_P(Enumerate, EveryRefusedFlushBeforeARestart) {
 
 // Of an even seed, no disk has FUA of its own; of an odd one all have.
 TEST_P(Enumerate, EveryFailingIoOfAnOpening) {
-  for (const u64 seed : {7, 8}) {
+  for (u64 seed = kFirstOfOpenings; seed <= 8; ++seed) {
     expect_ok(enumerate_failing_openings(seed, GetParam(), kStride), 100);
   }
 }
