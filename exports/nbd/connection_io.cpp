@@ -115,12 +115,12 @@ bool Connection::wait_for_client(Session& session, runtime::Queue& queue) {
 
 // Returns true when something came while this thread stayed awake for it.
 bool Connection::look_for_request(Session& session) {
-  using Clock = std::chrono::steady_clock;
+  using std::chrono::steady_clock;
   const std::chrono::nanoseconds budget(busy_poll_.budget_ns(recent_));
   if (budget.count() == 0) return false;
-  const Clock::time_point end = Clock::now() + budget;
+  const steady_clock::time_point end = steady_clock::now() + budget;
   bool came = false;
-  while (!came && !stopping_.load(std::memory_order_acquire) && Clock::now() < end) {
+  while (!came && !stopping_.load(std::memory_order_acquire) && steady_clock::now() < end) {
     came = receive(session);
   }
   busy_poll_.looked(came);
