@@ -12,9 +12,9 @@ using testing::MemoryDisks;
 using testing::StoreBench;
 
 bool is_header(const DeviceIo& io, u32 state) {
+  if (io.op != IoOp::write) return false;
   const auto& header = *reinterpret_cast<const format::CheckpointHeader*>(io.buffer);
-  return io.op == IoOp::write && header.header.kind == u8(format::Kind::checkpoint_header) &&
-         header.state == state;
+  return header.header.kind == u8(format::Kind::checkpoint_header) && header.state == state;
 }
 
 // The disks as they were when the next checkpoint had said that it is being written; empty: no
