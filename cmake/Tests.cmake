@@ -14,6 +14,8 @@ function(dmr_add_tests target)
   # A test's own code is many short functions, each run once: optimising them takes longer.
   if(NOT DMR_SANITIZER STREQUAL "")
     target_compile_options(${target} PRIVATE -O0)
+  elseif(CMAKE_BUILD_TYPE STREQUAL "Release")
+    target_compile_options(${target} PRIVATE -O1)
   endif()
   # The one large header that each of its files needs.
   target_precompile_headers(${target} PRIVATE <gtest/gtest.h>)
