@@ -10,6 +10,8 @@
 
 #include <fmt/format.h>
 
+#include "core/log/election.h"
+
 namespace dmr::cli {
 namespace {
 
@@ -74,21 +76,12 @@ bool Survey::readable() const {
 }
 
 const format::Superblock* Survey::newest() const {
-  // A single copy of another volume is one that was written to the wrong place.
-  const auto of_its_set = [this](const format::Superblock& block) {
-    return std::count_if(copy.begin(), copy.end(), [&](const SuperblockCopy& one) {
-      return one.good() && one.block.header.set == block.header.set;
-    });
-  };
-  const format::Superblock* best = nullptr;
-  for (const SuperblockCopy& one : copy) {
-    if (!one.good()) continue;
-    const bool better = best == nullptr || of_its_set(one.block) > of_its_set(*best) ||
-                        (one.block.header.set == best->header.set &&
-                         one.block.header.sequence > best->header.sequence);
-    if (better) best = &one.block;
+  const format::Superblock* good[kSuperblockCopies] = {};
+  for (u32 c = 0; c < kSuperblockCopies; ++c) {
+    if (copy[c].good()) good[c] = &copy[c].block;
   }
-  return best;
+  const u8 winner = elect(good).winner;
+  return winner == Election::kNone ? nullptr : good[winner];
 }
 
 const SuperblockCopy* Survey::newest_intact() const {

@@ -61,7 +61,7 @@ struct Survey {
 
   [[nodiscard]] bool ours() const;
   [[nodiscard]] bool readable() const;  // at least one copy could be read
-  // The newest good copy, null without one.
+  // The good copy that counts, null without one.
   [[nodiscard]] const format::Superblock* newest() const;
   // The newest copy that is intact, even if it is of a version that is not known here.
   [[nodiscard]] const SuperblockCopy* newest_intact() const;

@@ -104,7 +104,7 @@ Status Superblocks::judge_copies(const LoadRequest& request, FindingSink& findin
       copy.state = CopyState::good;
       copy.sequence = block.header.sequence;
     }
-    elect(m);
+    choose(m);
     any = any || is_known(m);
     if (none != Status::damaged && !is_known(m)) none = why_unknown(m);
   }
@@ -113,26 +113,15 @@ Status Superblocks::judge_copies(const LoadRequest& request, FindingSink& findin
   return none;
 }
 
-void Superblocks::elect(Member member) {
-  u32 votes[kCopies] = {};  // good copies of the same set
+void Superblocks::choose(Member member) {
+  const format::Superblock* good[kCopies] = {};
   for (u32 c = 0; c < kCopies; ++c) {
-    if (copy_[member][c].state != CopyState::good) continue;
-    for (u32 other = 0; other < kCopies; ++other) {
-      const bool agrees = copy_[member][other].state == CopyState::good &&
-                          block_of(member, other).header.set == block_of(member, c).header.set;
-      if (agrees) ++votes[c];
-    }
-    const u8 best = best_[member];
-    const bool better =
-        best == kNone || votes[c] > votes[best] ||
-        (votes[c] == votes[best] && copy_[member][c].sequence > copy_[member][best].sequence);
-    if (better) best_[member] = static_cast<u8>(c);
+    if (copy_[member][c].state == CopyState::good) good[c] = &block_of(member, c);
   }
-  if (best_[member] == kNone || votes[best_[member]] < 2) return;
+  const Election election = elect(good);
+  best_[member] = election.winner;
   for (u32 c = 0; c < kCopies; ++c) {
-    Copy& copy = copy_[member][c];
-    const bool outvoted = copy.state == CopyState::good && votes[c] < votes[best_[member]];
-    if (outvoted) copy.state = CopyState::damaged;
+    if (election.outvotes(c)) copy_[member][c].state = CopyState::damaged;
   }
 }
 

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "core/log/context.h"
+#include "core/log/election.h"
 #include "core/task/task.h"
 
 namespace dmr {
@@ -43,7 +44,7 @@ class Superblocks {
   Task<Status> wipe(FrameStack& frames, MemberSet targets);
 
  private:
-  static constexpr u8 kNone = 0xFF;
+  static constexpr u8 kNone = Election::kNone;
   static constexpr u32 kCopies = kSuperblockCopies;
 
   [[nodiscard]] static u32 index_of(Member member, u32 copy) {
@@ -53,7 +54,7 @@ class Superblocks {
   [[nodiscard]] Status judge_copies(const LoadRequest& request, FindingSink& findings);
   // Chooses the newest good copy of the set that most of them name; a copy that the two others
   // outvote was meant for another disk, and counts as damaged.
-  void elect(Member member);
+  void choose(Member member);
   [[nodiscard]] Status judge_kinship(FindingSink& findings);
   [[nodiscard]] Member newest_member() const;
   [[nodiscard]] u8 next_copy(Member member) const;

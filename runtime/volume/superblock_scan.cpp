@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Reads the three places of a superblock and takes the newest intact copy.
+// Reads the three places of a superblock and takes the intact copy that counts.
 #include "runtime/volume/superblock_scan.h"
 
+#include <array>
 #include <cstring>
 
 #include <fmt/format.h>
 
 #include "core/format/codec.h"
+#include "core/log/election.h"
 #include "runtime/device/errno_status.h"
 
 namespace dmr::runtime {
@@ -30,15 +32,15 @@ int read_meta(const Device& device, Sector address, ReadBuffer& buffer, format::
 }  // namespace
 
 Expected<std::optional<format::Superblock>> find_superblock(const Device& device) {
-  std::optional<format::Superblock> newest;
+  std::array<format::Superblock, kSuperblockCopies> block;
+  const format::Superblock* intact[kSuperblockCopies] = {};
   auto buffer = std::make_unique<ReadBuffer>();
   u32 unreadable = 0;
   int last_error = 0;
   for (u8 copy = 0; copy < kSuperblockCopies; ++copy) {
     const Result<Sector> address = SpareLayout::superblock_sector(device.sectors(), copy);
     if (!address) return std::nullopt;  // too small for any
-    format::Superblock block;
-    if (const int error = read_meta(device, *address, *buffer, block); error != 0) {
+    if (const int error = read_meta(device, *address, *buffer, block[copy]); error != 0) {
       ++unreadable;
       last_error = error;
       continue;
@@ -48,13 +50,16 @@ Expected<std::optional<format::Superblock>> find_superblock(const Device& device
                               .area = copy,
                               .set = {},
                               .address = *address};
-    if (format::check_of_any_set(block, place) != format::Verdict::ok) continue;
-    if (!newest || block.header.sequence > newest->header.sequence) newest = block;
+    if (format::check_of_any_set(block[copy], place) == format::Verdict::ok) {
+      intact[copy] = &block[copy];
+    }
   }
   if (unreadable == kSuperblockCopies) {
     return fail_errno(device.path() + ": no superblock can be read", last_error);
   }
-  return newest;
+  const u8 winner = elect(intact).winner;
+  if (winner == Election::kNone) return std::nullopt;
+  return block[winner];
 }
 
 std::string uuid_text(const Uuid& uuid) {

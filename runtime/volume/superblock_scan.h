@@ -9,9 +9,9 @@
 
 namespace dmr::runtime {
 
-// The newest intact copy (of any version). Nothing when there is none; an error when no copy could
-// be read. It says who the device claims to be; whether that is true is judged when the set is
-// loaded.
+// The intact copy that counts (of any version). Nothing when there is none; an error when no copy
+// could be read. It says who the device claims to be; whether that is true is judged when the set
+// is loaded.
 [[nodiscard]] Expected<std::optional<format::Superblock>> find_superblock(const Device& device);
 
 [[nodiscard]] std::string uuid_text(const Uuid& uuid);
