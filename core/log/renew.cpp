@@ -48,16 +48,17 @@ Task<Status> MetadataStore::renew_newest(FrameStack& frames, RecordSource& sourc
 }
 
 // A spare's newest checkpoint header is not there, or perhaps not durable; that it can be read says
-// nothing. The next checkpoint goes over it where the older one serves as well, and over the other
-// area where that holds nothing that would. Over none where nobody knows what the other one holds.
+// nothing. The next checkpoint goes over it where the older one gives the same state, and over the
+// other area where that holds nothing. Over none where the other one is good and gives another
+// state, as after a commit that was cancelled, or may be good: it may be all that is durable.
 bool MetadataStore::can_do_without_newest(Member member) {
   const Checkpoints::Area& newest = checkpoints_.newest_of(member);
   const Checkpoints::Area& other = checkpoints_.beside_newest(member);
   if (DMR_BUG(newest_not_distrusted)) return true;
   if (other.state == Checkpoints::AreaState::unreadable) return false;
-  if (other.is_verified && follow_from_older(newest.covered, other.covered).whole) {
-    checkpoints_.distrust_newest(member);
-  }
+  if (!other.is_verified) return true;
+  if (!follow_from_older(newest.covered, other.covered).whole) return false;
+  checkpoints_.distrust_newest(member);
   return true;
 }
 

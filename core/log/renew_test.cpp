@@ -46,11 +46,10 @@ class Renew : public ::testing::TestWithParam<bool> {
     }
     expected = bench.model.map;
   }
-  // A checkpoint of which the header can be read only as long as the power stays on.
-  void strand_the_newest() {
-    bench.native_fua = false;
-    make();
-    bench.disks.fault = [this, due = false, over = false](const DeviceIo& io) mutable {
+  // The flush behind the next complete header is refused; what lay in the cache can be read as long
+  // as the power stays on.
+  auto stranding() {
+    return [this, due = false, over = false](const DeviceIo& io) mutable {
       if (!over && is_header(io, format::kCheckpointComplete)) {
         due = true;
         stranded = io.sector;
@@ -61,6 +60,11 @@ class Renew : public ::testing::TestWithParam<bool> {
       bench.disks.strand_cache(1);
       return MemoryDisks::Fate{IoStatus::transport};
     };
+  }
+  void strand_the_newest() {
+    bench.native_fua = false;
+    make();
+    bench.disks.fault = stranding();
     EXPECT_EQ(bench.checkpoint(), Status::io_error);
     bench.disks.fault = nullptr;
     const u8 area = bench.store->layout(1).checkpoint_block(0, 0) == stranded ? 1 : 0;
@@ -129,7 +133,119 @@ TEST_P(Renew, NothingIsWrittenOverWhenTheOtherCheckpointCouldNotBeRead) {
   expect_all(bench.disks.durable());
 }
 
+// A commit was cancelled, and the first of the checkpoints that cover it can only be read as long
+// as the power stays on. The other one and the journal give another state, which is all that is
+// durable.
+TEST_P(Renew, NothingIsWrittenOverWhenTheOtherCheckpointGivesAnotherState) {
+  bench.native_fua = false;
+  make();
+  bench.disks.fault = [due = true](const DeviceIo& io) mutable {
+    if (io.op != IoOp::flush || !due) return MemoryDisks::Fate{};
+    due = false;
+    return MemoryDisks::Fate{IoStatus::transport};
+  };
+  ASSERT_EQ(bench.commit(50, 2).value(), CommitResult::unknown);
+  bench.disks.fault = stranding();
+  EXPECT_EQ(bench.cancel(), Status::io_error);
+  for (const bool by_flush : {false, true}) {
+    bench.restart();
+    bench.disks.fault = nullptr;
+    ASSERT_EQ(bench.load(), Status::ok);
+    if (by_flush) {
+      bench.disks.fault = stranding();
+    } else {
+      bench.disks.fault = refusing_the_renewal(2);
+    }
+    EXPECT_TRUE(cut_in_a_checkpoint(bench, begin, Status::io_error).empty());
+    StoreBench without_power;
+    without_power.disks.restore(bench.disks.durable());
+    EXPECT_EQ(without_power.load(), Status::ok);
+  }
+}
+
 INSTANTIATE_TEST_SUITE_P(Areas, Renew, ::testing::Bool());
+
+// Of two spares, whose first has a newest header that cannot be written again and another area that
+// could not be read.
+class RenewOfTwo : public ::testing::Test {
+ protected:
+  void make() {
+    ASSERT_EQ(bench.make(), Status::ok);
+    ASSERT_TRUE(bench.commit(1, 1, 20));
+    ASSERT_EQ(bench.checkpoint(), Status::ok);
+    expected = bench.model.map;
+    older = sequence_at(0) > sequence_at(1) ? header_at(1, 1) : header_at(1, 0);
+  }
+  Sector header_at(Member member, u8 area) {
+    return bench.store->layout(member).checkpoint_block(area, 0);
+  }
+  u64 sequence_at(u8 area) {
+    const std::byte* at = bench.disks.bytes(1).data() + header_at(1, area).value * kSectorBytes;
+    return reinterpret_cast<const format::CheckpointHeader*>(at)->header.sequence;
+  }
+  void spoil_both_of_the_second() {
+    for (const u8 area : {u8{0}, u8{1}}) {
+      bench.disks.bytes(2)[header_at(2, area).value * kSectorBytes + 100] ^= std::byte{1};
+    }
+  }
+  void load_without_the_older() {
+    bench.restart();
+    bench.disks.fault = [this](const DeviceIo& io) {
+      const bool is_it = io.op == IoOp::read && io.member == 1 && io.sector == older;
+      return MemoryDisks::Fate{is_it ? IoStatus::medium : IoStatus::ok};
+    };
+    ASSERT_EQ(bench.load(), Status::ok);
+    bench.disks.fault = [times = 2](const DeviceIo& io) mutable {
+      const bool is_it = io.member == 1 && is_header(io, format::kCheckpointComplete);
+      if (times == 0 || !is_it) return MemoryDisks::Fate{};
+      --times;
+      return MemoryDisks::Fate{IoStatus::medium};
+    };
+  }
+  void expect_all(const std::vector<MemoryDisks::Image>& after) {
+    bench.disks.restore(after);
+    bench.restart();
+    ASSERT_EQ(bench.load(), Status::ok);
+    EXPECT_EQ(bench.model.map, expected);
+  }
+
+  StoreBench bench{2};
+  MapModel::Map expected;
+  Sector older;  // header, on spare 1
+};
+
+TEST_F(RenewOfTwo, SuchASpareIsRetired) {
+  make();
+  load_without_the_older();
+  const auto then = cut_in_a_checkpoint(bench, begin);
+  EXPECT_EQ(bench.store->state(1), format::MemberState::failed);
+  ASSERT_FALSE(then.empty());
+  expect_all(then);
+}
+
+TEST_F(RenewOfTwo, ButNotWhenItHasTheOnlyGoodCheckpoint) {
+  make();
+  spoil_both_of_the_second();
+  load_without_the_older();
+  EXPECT_TRUE(cut_in_a_checkpoint(bench, begin, Status::io_error).empty());
+  EXPECT_EQ(bench.store->state(1), format::MemberState::live);
+  expect_all(bench.disks.durable());
+}
+
+TEST_F(RenewOfTwo, NorWhenItsSuperblocksTakeNoWrites) {
+  make();
+  spoil_both_of_the_second();
+  bench.restart();
+  ASSERT_EQ(bench.load(), Status::ok);
+  bench.disks.fault = [](const DeviceIo& io) {
+    const bool is_it = io.op == IoOp::write && io.member == 1 &&
+                       reinterpret_cast<const format::Superblock*>(io.buffer)->header.kind ==
+                           u8(format::Kind::superblock);
+    return MemoryDisks::Fate{is_it ? IoStatus::medium : IoStatus::ok};
+  };
+  EXPECT_TRUE(cut_in_a_checkpoint(bench, begin, Status::io_error).empty());
+  expect_all(bench.disks.durable());
+}
 
 }  // namespace
 }  // namespace dmr

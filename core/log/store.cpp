@@ -97,7 +97,8 @@ Task<Status> MetadataStore::record_membership(FrameStack& frames) {
 }
 
 // Failed from now on, and recorded so on the others before anything that skips them counts. Those
-// that cannot record it are retired too. On failure the members are as before.
+// that cannot record it are retired too. During an opening the others need not have a checkpoint
+// that is good: then nobody is retired. On failure the members are as before.
 Task<Status> MetadataStore::retire(FrameStack& frames, MemberSet bad) {
   MemberSet retired;
   for (u32 round = 0; round < kMaxSpares && !bad.empty(); ++round) {
@@ -106,7 +107,7 @@ Task<Status> MetadataStore::retire(FrameStack& frames, MemberSet bad) {
     }
     retired = retired | bad;
     const MemberSet survivors = context_.live();
-    if (survivors.empty()) break;
+    if (survivors.empty() || !(is_writing_ || checkpoints_.has_any(survivors))) break;
     if (DMR_BUG(skipped_member_live)) co_return Status::ok;
     begin_membership(context_.superblock(), context_.random());
     (void)co_await superblocks_.update(frames, survivors);

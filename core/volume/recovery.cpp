@@ -111,7 +111,9 @@ Task<Status> Recovery::make_durable(FrameStack&, WorkItem& item, Member member, 
     co_return Status::io_error;
   }
   co_await flush_outcomes(state_, member);
-  co_return state_.flush[member].refused() == refused ? Status::ok : Status::io_error;
+  if (state_.flush[member].refused() == refused) co_return Status::ok;
+  if (member != kMain) committer_.request_retire(member);  // by a user's flush, perhaps unheard of
+  co_return Status::io_error;
 }
 
 void Recovery::answer(WorkItem& item, Status status, Sector bad_sector) {

@@ -183,6 +183,27 @@ TEST(VolumeRefusal, contract_3_AWriteWhoseSpareRefusesAUsersFlushGoesToAnother) 
   EXPECT_EQ(f.read(800, 8).data[0], std::byte{0x22});
 }
 
+// The same of a block that lives there already: the flush behind a FUA write in place goes well.
+TEST(VolumeRefusal, contract_3_AFuaWriteInPlaceBesideARefusedFlushGoesToAnotherSpare) {
+  VolumeFixture f(16384, 16384, 2);
+  for (MemoryDisk& disk : f.disks) disk.native_fua = false;
+  ASSERT_EQ(f.open(), Status::ok);
+  const SectorRange range{Sector(800), 8};
+  ASSERT_EQ(f.run_command(CommandKind::mark, {&range, 1}).blocks_changed, 1U);
+  const Member home = f.volume->route(Sector(800), 8, false).member;
+  bool refused = false;
+  f.before_io = [&](const DeviceIo& io) {
+    if (io.op != IoOp::flush || io.member != home || refused) return;
+    refused = true;
+    refuse_a_flush(*f.volume, home);
+  };
+  EXPECT_EQ(f.slow(IoOp::write, 800, 8, 0x33, IoStatus::transport, true).status, Status::ok);
+  f.before_io = nullptr;
+  EXPECT_TRUE(refused);
+  EXPECT_EQ(f.volume->route(Sector(800), 8, false).member, 3 - home);
+  EXPECT_EQ(f.read(800, 8).data[0], std::byte{0x33});
+}
+
 TEST(VolumeRefusal, ForgetCountsWhatCameHomeWhenACommitInTheMiddleFails) {
   VolumeFixture f;
   ASSERT_EQ(f.open(), Status::ok);

@@ -25,9 +25,9 @@ class BusyPoll {
     --waits_to_go_;
     return 0;
   }
-  // After a look. `came`: something has come while it lasted.
-  void looked(bool came) {
-    penalty_ = came ? 0 : std::min(penalty_ * 2 + 1, kMostWaits);
+  // After a look. `worth_it`: a request has come, or the rest of one.
+  void looked(bool worth_it) {
+    penalty_ = worth_it ? 0 : std::min(penalty_ * 2 + 1, kMostWaits);
     waits_to_go_ = penalty_;
   }
 

@@ -119,11 +119,14 @@ bool Connection::look_for_request(Session& session) {
   const std::chrono::nanoseconds budget(busy_poll_.budget_ns(recent_));
   if (budget.count() == 0) return false;
   const steady_clock::time_point end = steady_clock::now() + budget;
+  const u64 begun = session.begun();
   bool came = false;
   while (!came && !stopping_.load(std::memory_order_acquire) && steady_clock::now() < end) {
     came = receive(session);
   }
-  busy_poll_.looked(came);
+  // Bytes are no reason to stay awake for more of them, unless they begin or complete a request.
+  busy_poll_.looked(session.begun() > begun || session.under_way() > 0 ||
+                    session.anything_to_send());
   return came;
 }
 

@@ -229,8 +229,10 @@ Error open_error(Status status, const std::vector<Finding>& findings, const Memb
       return Error{(what.empty() ? name + ": metadata is damaged" : what) +
                    "; nothing was changed, `dm-remap check` shows all of it"};
     case Status::io_error:
-      return Error{(what.empty() ? name + ": metadata cannot be read" : what) +
-                   "; nothing was started"};
+      if (!what.empty()) return Error{what + "; nothing was started"};
+      return Error{name +
+                   ": metadata cannot be read, or not be written safely; nothing was started,"
+                   " --read-only may go well"};
     case Status::no_memory:
       return Error{name + ": not enough memory for its map"};
     case Status::read_only:
