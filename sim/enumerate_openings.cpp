@@ -16,6 +16,10 @@ namespace {
 constexpr u32 kCuts = 3;
 constexpr u32 kRefusals = 6;
 constexpr u32 kWays = 1 + kCuts + kRefusals;
+// And in as many ways as the workload has flushes: that one is refused, and the third after it.
+// When the first is that of a commit, the second is behind the header of the checkpoint that
+// cancels it.
+constexpr u64 kCancelled = 3;
 
 struct Measure {
   u64 events = 0;   // of the workload
@@ -42,8 +46,12 @@ void leave(Life& life, u32 way, const Measure& whole) {
   }
   if (way > kCuts) {
     for (auto& disk : m.disks) disk->ailment.cache_kept = false;
-    m.host.troubles.flush_refused_at = m.host.flushes() + whole.flushes - 2 * (way - kCuts - 1);
-    m.host.troubles.flushes_stay_refused = true;
+    HostTroubles& troubles = m.host.troubles;
+    const bool stays = way < kWays;
+    const u64 from = stays ? whole.flushes - 2 * (way - kCuts - 1) : way - kWays + 1;
+    troubles.flush_refused_at = m.host.flushes() + from;
+    if (!stays) troubles.flush_refused_again_at = troubles.flush_refused_at + kCancelled;
+    troubles.flushes_stay_refused = stays;
   }
   (void)life.work();
   if (m.is_open()) (void)m.close();
@@ -82,6 +90,12 @@ u64 strike(Machine& m, const Blow& blow, u64 at) {
   return troubles.io_fails_at = m.host.ios() + at;
 }
 
+struct Set {
+  u64 seed;
+  u32 spares;
+  Measure whole;
+};
+
 struct Struck {
   bool reached = false;  // something failed
   u64 events = 0;        // that the opening took
@@ -109,33 +123,39 @@ Struck open_and_lose(Life& life, const Blow& blow, u64 at, u64 events) {
   return struck;
 }
 
+// One blow at each I/O or flush of the opening, until the opening has no more of them.
+void strike_each(Enumeration& all, const Set& set, u32 way, const Blow& blow, u64 stride) {
+  bool reached = true;
+  for (u64 at = 1; reached && all.ok(); ++at) {
+    u64 length = 1;
+    for (u64 events = 0; events < length && all.ok();
+         events += events == 0 ? 1 + at % stride : stride) {
+      Life life(set.seed, set.spares);
+      leave(life, way, set.whole);
+      const Struck struck = open_and_lose(life, blow, at, events);
+      if (events == 0) {
+        length = struck.events;
+        reached = struck.reached;
+        all.points += reached ? 1 : 0;
+      }
+      take(all, life,
+           fmt::format("left in way {}, blow {} at {}, power cut after {} events of {}", way,
+                       &blow - kBlows.data(), at, events, length));
+      if (!reached) break;
+    }
+  }
+}
+
 }  // namespace
 
 Enumeration enumerate_failing_openings(u64 seed, u32 spares, u64 stride) {
   Enumeration all;
-  const Measure whole = measure(seed, spares);
-  for (u32 way = 0; way < kWays && all.ok(); ++way) {
-    for (u32 b = 0; b < kBlows.size() && all.ok(); ++b) {
-      bool reached = true;
-      for (u64 at = 1; reached && all.ok(); ++at) {
-        u64 length = 1;
-        for (u64 events = 0; events < length && all.ok();
-             events += events == 0 ? 1 + at % stride : stride) {
-          Life life(seed, spares);
-          leave(life, way, whole);
-          const Struck struck = open_and_lose(life, kBlows[b], at, events);
-          if (events == 0) {
-            length = struck.events;
-            reached = struck.reached;
-            all.points += reached ? 1 : 0;
-          }
-          take(all, life,
-               fmt::format("left in way {}, blow {} at {}, power cut after {} events of {}", way, b,
-                           at, events, length));
-          if (!reached) break;
-        }
-      }
-    }
+  const Set set{seed, spares, measure(seed, spares)};
+  for (u32 way = 0; way < kWays; ++way) {
+    for (const Blow& blow : kBlows) strike_each(all, set, way, blow, stride);
+  }
+  for (u32 way = kWays; way < kWays + set.whole.flushes; ++way) {
+    for (const u32 blow : {1U, 3U}) strike_each(all, set, way, kBlows[blow], 4 * stride);
   }
   return all;
 }

@@ -122,7 +122,8 @@ IoStatus SimHost::write_to_disk(Running& running, SimDisk& disk) {
 IoStatus SimHost::flush_disk(SimDisk& disk, u64 sent) {
   const u64 at = troubles.flush_refused_at;
   ++flushes_;
-  if (flushes_ == at || (at != 0 && flushes_ > at && troubles.flushes_stay_refused)) {
+  if (flushes_ == at || flushes_ == troubles.flush_refused_again_at ||
+      (at != 0 && flushes_ > at && troubles.flushes_stay_refused)) {
     disk.fail_next(IoStatus::transport);
   }
   return disk.flush(sent);

@@ -51,6 +51,7 @@ struct HostTroubles {
   u64 page_fails_at = 0;              // the n-th index page never comes; 0: none
   u64 timer_late_at = 0;              // the n-th timer goes off a minute late; 0: none
   u64 flush_refused_at = 0;           // the n-th flush is refused; 0: none
+  u64 flush_refused_again_at = 0;     // ... and this one
   bool flushes_stay_refused = false;  // all after it are refused, too
   u64 io_fails_at = 0;                // the n-th I/O fails with this status; 0: none
   u64 io_fails_count = 1;             // ... and so many in all, in the order of their sending
