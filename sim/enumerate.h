@@ -51,9 +51,10 @@ enum class HostCall : u8 { io, memory, page, timer };
 // checkpoint, and once after the whole workload.
 [[nodiscard]] Enumeration enumerate_restarts_after_refusals(u64 seed, u32 spares);
 
-// The set has been left in one of ten ways: stopped, without power, or stopped with its last
-// flushes refused. Every I/O and every flush of the opening fails in turn, alone or with those
-// behind it, and the power is cut after the opening and at every `stride`-th event in it.
+// The set has been left in one of many ways: stopped, without power, stopped with its last flushes
+// refused, or with two of them, so that (of one spare) a commit is cancelled in vain. Every I/O and
+// every flush of the opening fails in turn, alone or with those behind it, and the power is cut
+// after the opening and at every `stride`-th event in it.
 [[nodiscard]] Enumeration enumerate_failing_openings(u64 seed, u32 spares, u64 stride);
 
 // Every metadata block of every spare x what is wrong with it. The set must open and be right, and

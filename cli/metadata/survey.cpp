@@ -76,12 +76,12 @@ bool Survey::readable() const {
 }
 
 const format::Superblock* Survey::newest() const {
-  const format::Superblock* good[kSuperblockCopies] = {};
+  const format::BlockHeader* good[kSuperblockCopies] = {};
   for (u32 c = 0; c < kSuperblockCopies; ++c) {
-    if (copy[c].good()) good[c] = &copy[c].block;
+    if (copy[c].good()) good[c] = &copy[c].block.header;
   }
   const u8 winner = elect(good).winner;
-  return winner == Election::kNone ? nullptr : good[winner];
+  return winner == Election::kNone ? nullptr : &copy[winner].block;
 }
 
 const SuperblockCopy* Survey::newest_intact() const {

@@ -219,13 +219,6 @@ bool Checkpoints::shares_newest(Member member, MemberSet known) const {
   return false;
 }
 
-bool Checkpoints::has_any(MemberSet members) const {
-  for (Member m = 1; m < context_.members(); ++m) {
-    if (members.has(m) && (area_[m][0].is_verified || area_[m][1].is_verified)) return true;
-  }
-  return false;
-}
-
 bool Checkpoints::settle() {
   const Area* newest = nullptr;
   const Area* older = nullptr;

@@ -47,9 +47,6 @@ class Checkpoints {
   // live spares do not all have both of them.
   bool settle();
 
-  // A good checkpoint of any of these spares.
-  [[nodiscard]] bool has_any(MemberSet members) const;
-
   // Writing.
 
   // Reads of the header of each spare's newest checkpoint, from context `count` on; returns the

@@ -19,18 +19,18 @@ struct Election {
   }
 };
 
-// The good copies; null: that one is not.
-[[nodiscard]] inline Election elect(const format::Superblock* const (&good)[kSuperblockCopies]) {
+// The headers of the good copies; null: that one is not.
+[[nodiscard]] inline Election elect(const format::BlockHeader* const (&good)[kSuperblockCopies]) {
   Election result;
   for (u32 c = 0; c < kSuperblockCopies; ++c) {
     if (good[c] == nullptr) continue;
-    for (const format::Superblock* other : good) {
-      if (other != nullptr && other->header.set == good[c]->header.set) ++result.votes[c];
+    for (const format::BlockHeader* other : good) {
+      if (other != nullptr && other->set == good[c]->set) ++result.votes[c];
     }
     const u8 best = result.winner;
-    const bool better = best == Election::kNone || result.votes[c] > result.votes[best] ||
-                        (result.votes[c] == result.votes[best] &&
-                         good[c]->header.sequence > good[best]->header.sequence);
+    const bool better =
+        best == Election::kNone || result.votes[c] > result.votes[best] ||
+        (result.votes[c] == result.votes[best] && good[c]->sequence > good[best]->sequence);
     if (better) result.winner = static_cast<u8>(c);
   }
   return result;

@@ -9,12 +9,15 @@
 namespace dmr {
 
 // Written again as they are, one copy at a time: whatever happens to one of them leaves the others.
-Task<Status> MetadataStore::renew_newest(FrameStack& frames, RecordSource& source) {
+// Spares where that cannot be done safely, and the unfit ones, are retired: not before the others
+// have a new checkpoint, since what they have by themselves need not be all of the state.
+Task<Status> MetadataStore::renew_newest(FrameStack& frames, RecordSource& source,
+                                         MemberSet unfit) {
   if (DMR_BUG(newest_not_renewed)) co_return Status::ok;
   const bool has_tail = newest_block_.sequence != 0 && head_ == newest_block_;
-  const u32 headers = checkpoints_.prepare_newest(context_.live(), 0);
+  const u32 headers = checkpoints_.prepare_newest(context_.live() - unfit, 0);
   const u32 count =
-      has_tail ? journal_.prepare_copies(newest_block_, context_.live(), headers) : headers;
+      has_tail ? journal_.prepare_copies(newest_block_, context_.live() - unfit, headers) : headers;
   co_await context_.run_batch(count);
   bool all_headers = true;
   bool all_of_tail = true;
@@ -33,14 +36,11 @@ Task<Status> MetadataStore::renew_newest(FrameStack& frames, RecordSource& sourc
     (is_header ? all_headers : all_of_tail) = false;
     if (is_header && !can_do_without_newest(member)) unsafe.add(member);
   }
-  if (!unsafe.empty()) {
-    if (unsafe == context_.live()) co_return Status::io_error;
-    const Status retired = co_await retire(frames, unsafe);
-    if (retired != Status::ok) co_return retired;
-  }
-  if (!all_headers) {
+  unsafe = unsafe | unfit;
+  if (unsafe == context_.live()) co_return Status::io_error;
+  if (!all_headers || !unsafe.empty()) {
     MemberSet none;
-    const Status status = co_await run_checkpoint(frames, source, none);
+    const Status status = co_await run_checkpoint(frames, source, none, unsafe);
     if (status != Status::ok) co_return status;
   }
   is_exposed_ = is_exposed_ || !all_of_tail;

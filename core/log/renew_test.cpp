@@ -202,11 +202,31 @@ class RenewOfTwo : public ::testing::Test {
       return MemoryDisks::Fate{IoStatus::medium};
     };
   }
-  void expect_all(const std::vector<MemoryDisks::Image>& after) {
-    bench.disks.restore(after);
-    bench.restart();
-    ASSERT_EQ(bench.load(), Status::ok);
-    EXPECT_EQ(bench.model.map, expected);
+  static auto refusing_superblocks() {
+    return [](const DeviceIo& io) {
+      const bool is_it = io.op == IoOp::write && io.member == 1 &&
+                         reinterpret_cast<const format::Superblock*>(io.buffer)->header.kind ==
+                             u8(format::Kind::superblock);
+      return MemoryDisks::Fate{is_it ? IoStatus::medium : IoStatus::ok};
+    };
+  }
+  // Begins; the power goes before any of the I/Os, or behind all of them.
+  void expect_all_after_every_cut() {
+    std::vector<std::vector<MemoryDisks::Image>> cuts;
+    bench.disks.fault = [&, before = bench.disks.fault](const DeviceIo& io) mutable {
+      cuts.push_back(bench.disks.durable());
+      return before(io);
+    };
+    EXPECT_EQ(bench.begin(), Status::ok);
+    EXPECT_EQ(bench.store->state(1), format::MemberState::failed);
+    cuts.push_back(bench.disks.durable());
+    EXPECT_GT(cuts.size(), 10U);
+    for (const auto& cut : cuts) {
+      StoreBench then(2);
+      then.disks.restore(cut);
+      ASSERT_EQ(then.load(), Status::ok);
+      EXPECT_EQ(then.model.map, expected);
+    }
   }
 
   StoreBench bench{2};
@@ -217,19 +237,15 @@ class RenewOfTwo : public ::testing::Test {
 TEST_F(RenewOfTwo, SuchASpareIsRetired) {
   make();
   load_without_the_older();
-  const auto then = cut_in_a_checkpoint(bench, begin);
-  EXPECT_EQ(bench.store->state(1), format::MemberState::failed);
-  ASSERT_FALSE(then.empty());
-  expect_all(then);
+  expect_all_after_every_cut();
 }
 
-TEST_F(RenewOfTwo, ButNotWhenItHasTheOnlyGoodCheckpoint) {
+// The others get a checkpoint before the one that has the only good ones is retired.
+TEST_F(RenewOfTwo, ButNotBeforeTheOtherHasACheckpointToo) {
   make();
   spoil_both_of_the_second();
   load_without_the_older();
-  EXPECT_TRUE(cut_in_a_checkpoint(bench, begin, Status::io_error).empty());
-  EXPECT_EQ(bench.store->state(1), format::MemberState::live);
-  expect_all(bench.disks.durable());
+  expect_all_after_every_cut();
 }
 
 TEST_F(RenewOfTwo, NorWhenItsSuperblocksTakeNoWrites) {
@@ -237,14 +253,23 @@ TEST_F(RenewOfTwo, NorWhenItsSuperblocksTakeNoWrites) {
   spoil_both_of_the_second();
   bench.restart();
   ASSERT_EQ(bench.load(), Status::ok);
-  bench.disks.fault = [](const DeviceIo& io) {
-    const bool is_it = io.op == IoOp::write && io.member == 1 &&
-                       reinterpret_cast<const format::Superblock*>(io.buffer)->header.kind ==
-                           u8(format::Kind::superblock);
-    return MemoryDisks::Fate{is_it ? IoStatus::medium : IoStatus::ok};
-  };
-  EXPECT_TRUE(cut_in_a_checkpoint(bench, begin, Status::io_error).empty());
-  expect_all(bench.disks.durable());
+  bench.disks.fault = refusing_superblocks();
+  expect_all_after_every_cut();
+}
+
+// What the other one has by itself is not all: one block of its journal is damaged.
+TEST_F(RenewOfTwo, NorWhenOneBlockOfTheOthersJournalIsDamaged) {
+  make();
+  ASSERT_TRUE(bench.commit(30, 2, 5));
+  const u64 damaged = bench.store->head().sequence;
+  ASSERT_TRUE(bench.commit(40, 3, 5));
+  expected = bench.model.map;
+  const Sector slot = bench.store->layout(2).journal_slot(0, damaged);
+  bench.disks.bytes(2)[slot.value * kSectorBytes + 200] ^= std::byte{1};
+  bench.restart();
+  ASSERT_EQ(bench.load(), Status::ok);
+  bench.disks.fault = refusing_superblocks();
+  expect_all_after_every_cut();
 }
 
 }  // namespace

@@ -97,8 +97,8 @@ Task<Status> MetadataStore::record_membership(FrameStack& frames) {
 }
 
 // Failed from now on, and recorded so on the others before anything that skips them counts. Those
-// that cannot record it are retired too. During an opening the others need not have a checkpoint
-// that is good: then nobody is retired. On failure the members are as before.
+// that cannot record it are retired too. The others must have the whole state by themselves: what a
+// failed spare holds is not read again. On failure the members are as before, in memory.
 Task<Status> MetadataStore::retire(FrameStack& frames, MemberSet bad) {
   MemberSet retired;
   for (u32 round = 0; round < kMaxSpares && !bad.empty(); ++round) {
@@ -107,7 +107,7 @@ Task<Status> MetadataStore::retire(FrameStack& frames, MemberSet bad) {
     }
     retired = retired | bad;
     const MemberSet survivors = context_.live();
-    if (survivors.empty() || !(is_writing_ || checkpoints_.has_any(survivors))) break;
+    if (survivors.empty()) break;
     if (DMR_BUG(skipped_member_live)) co_return Status::ok;
     begin_membership(context_.superblock(), context_.random());
     (void)co_await superblocks_.update(frames, survivors);
@@ -126,8 +126,10 @@ Task<Status> MetadataStore::retire(FrameStack& frames, MemberSet bad) {
   co_return Status::ok;
 }
 
-// The new opening, on the live spares and on those that come back, which stay out for now.
-Task<Status> MetadataStore::record_opening(FrameStack& frames, MemberSet& returning) {
+// The new opening, on the live spares and on those that come back, which stay out for now. `unfit`:
+// live ones that do not take it.
+Task<Status> MetadataStore::record_opening(FrameStack& frames, MemberSet& returning,
+                                           MemberSet& unfit) {
   format::Superblock& block = context_.superblock();
   ++block.open_generation;
   if (block.oldest_minor > format::kVersionMinor) block.oldest_minor = format::kVersionMinor;
@@ -137,9 +139,8 @@ Task<Status> MetadataStore::record_opening(FrameStack& frames, MemberSet& return
   (void)co_await superblocks_.update(frames, live | returning);
   const MemberSet recorded = superblocks_.recorded();
   returning = returning - (returning - recorded);
-  const MemberSet bad = live - recorded;
-  if (bad == live) co_return Status::io_error;
-  if (!bad.empty()) co_return co_await retire(frames, bad);
+  unfit = live - recorded;
+  if (unfit == live) co_return Status::io_error;
   context_.membership_recorded = block.membership.generation;
   co_return Status::ok;
 }
@@ -150,9 +151,10 @@ Task<Status> MetadataStore::begin_writing(FrameStack& frames, RecordSource& sour
   if (frames.available() < kNestedBytes) co_return Status::again;
   if (!is_writable_) co_return Status::read_only;
   MemberSet returning;
-  Status status = co_await record_opening(frames, returning);
+  MemberSet unfit;
+  Status status = co_await record_opening(frames, returning, unfit);
   if (status != Status::ok) co_return status;
-  status = co_await renew_newest(frames, source);
+  status = co_await renew_newest(frames, source, unfit);
   if (status != Status::ok) co_return status;
   // What lies in the journal of a spare that was out must never be replayed again.
   (void)co_await journal_.format_all(frames, returning);
@@ -201,9 +203,10 @@ Task<Status> MetadataStore::refresh(FrameStack& frames, RecordSource& source,
   co_return Status::ok;
 }
 
+// On all live spares but the unfit ones, which are retired when the others have it.
 Task<Status> MetadataStore::run_checkpoint(FrameStack& frames, RecordSource& source,
-                                           MemberSet& returning) {
-  const MemberSet targets = context_.live() | returning;
+                                           MemberSet& returning, MemberSet unfit) {
+  const MemberSet targets = (context_.live() - unfit) | returning;
   const ChainPoint covered{attempted_, head_.crc};
   const Status written = co_await checkpoints_.write(frames, source, covered, targets);
   if (written != Status::ok) co_return written;

@@ -161,14 +161,15 @@ class MetadataStore {
   // Writing.
   [[nodiscard]] u32 capacity() const;  // journal blocks that all live spares have room for
   void mark_missing(MemberSet& returning);
-  Task<Status> record_opening(FrameStack& frames, MemberSet& returning);
-  Task<Status> renew_newest(FrameStack& frames, RecordSource& source);
+  Task<Status> record_opening(FrameStack& frames, MemberSet& returning, MemberSet& unfit);
+  Task<Status> renew_newest(FrameStack& frames, RecordSource& source, MemberSet unfit);
   [[nodiscard]] bool can_do_without_newest(Member member);
   Task<Status> refresh(FrameStack& frames, RecordSource& source, MemberSet& returning);
   Task<Status> repair_slots(FrameStack& frames, RecordSource& source);
   Task<Status> record_membership(FrameStack& frames);
   Task<Status> retire(FrameStack& frames, MemberSet bad);
-  Task<Status> run_checkpoint(FrameStack& frames, RecordSource& source, MemberSet& returning);
+  Task<Status> run_checkpoint(FrameStack& frames, RecordSource& source, MemberSet& returning,
+                              MemberSet unfit = {});
   Task<Result<CommitResult>> write_block(FrameStack& frames);
   Task<Result<CommitResult>> write_once(FrameStack& frames, MemberSet live);
 

@@ -114,9 +114,9 @@ Status Superblocks::judge_copies(const LoadRequest& request, FindingSink& findin
 }
 
 void Superblocks::choose(Member member) {
-  const format::Superblock* good[kCopies] = {};
+  const format::BlockHeader* good[kCopies] = {};
   for (u32 c = 0; c < kCopies; ++c) {
-    if (copy_[member][c].state == CopyState::good) good[c] = &block_of(member, c);
+    if (copy_[member][c].state == CopyState::good) good[c] = &block_of(member, c).header;
   }
   const Election election = elect(good);
   best_[member] = election.winner;

@@ -4,6 +4,7 @@
 
 #include "core/format/codec.h"
 #include "core/format/validate.h"
+#include "core/log/election.h"
 #include "core/volume/health.h"
 #include "kernel/glue/kernel_host.h"
 
@@ -148,9 +149,10 @@ std::uint8_t dmr_tunable_allows(std::uint32_t tunable, std::uint64_t value) {
 
 int dmr_find_member(void* target, std::uint32_t device, std::uint64_t sectors, void* block,
                     std::uint8_t* member, std::uint8_t set[16]) {
-  u64 newest = 0;
+  format::BlockHeader header[kSuperblockCopies];
+  const format::BlockHeader* intact[kSuperblockCopies] = {};
+  u8 place_of[kSuperblockCopies] = {};
   u32 unreadable = 0;
-  int found = 0;
   for (u8 copy = 0; copy < kSuperblockCopies; ++copy) {
     const Result<Sector> address = SpareLayout::superblock_sector(sectors, copy);
     if (!address.has_value()) return 0;  // too small for any
@@ -165,13 +167,16 @@ int dmr_find_member(void* target, std::uint32_t device, std::uint64_t sectors, v
                               .set = {},
                               .address = *address};
     if (format::check_of_any_set(superblock, place) != format::Verdict::ok) continue;
-    if (found != 0 && superblock.header.sequence <= newest) continue;
-    newest = superblock.header.sequence;
-    *member = superblock.own_member;
-    std::memcpy(set, superblock.header.set.bytes, 16);
-    found = 1;
+    header[copy] = superblock.header;
+    intact[copy] = &header[copy];
+    place_of[copy] = superblock.own_member;
   }
-  return unreadable == kSuperblockCopies ? -5 : found;
+  if (unreadable == kSuperblockCopies) return -5;
+  const u8 winner = elect(intact).winner;
+  if (winner == Election::kNone) return 0;
+  *member = place_of[winner];
+  std::memcpy(set, header[winner].set.bytes, 16);
+  return 1;
 }
 
 }  // extern "C"

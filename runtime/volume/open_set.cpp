@@ -230,9 +230,9 @@ Error open_error(Status status, const std::vector<Finding>& findings, const Memb
                    "; nothing was changed, `dm-remap check` shows all of it"};
     case Status::io_error:
       if (!what.empty()) return Error{what + "; nothing was started"};
-      return Error{name +
-                   ": metadata cannot be read, or not be written safely; nothing was started,"
-                   " --read-only may go well"};
+      if (options.read_only) return Error{name + ": metadata cannot be read; nothing was started"};
+      return Error{
+          name + ": metadata cannot be written without risk; nothing was started; try --read-only"};
     case Status::no_memory:
       return Error{name + ": not enough memory for its map"};
     case Status::read_only:

@@ -33,7 +33,7 @@ int read_meta(const Device& device, Sector address, ReadBuffer& buffer, format::
 
 Expected<std::optional<format::Superblock>> find_superblock(const Device& device) {
   std::array<format::Superblock, kSuperblockCopies> block;
-  const format::Superblock* intact[kSuperblockCopies] = {};
+  const format::BlockHeader* intact[kSuperblockCopies] = {};
   auto buffer = std::make_unique<ReadBuffer>();
   u32 unreadable = 0;
   int last_error = 0;
@@ -51,7 +51,7 @@ Expected<std::optional<format::Superblock>> find_superblock(const Device& device
                               .set = {},
                               .address = *address};
     if (format::check_of_any_set(block[copy], place) == format::Verdict::ok) {
-      intact[copy] = &block[copy];
+      intact[copy] = &block[copy].header;
     }
   }
   if (unreadable == kSuperblockCopies) {
