@@ -3,15 +3,17 @@
 // checkpoint's body along: the checkpoint's own flush then goes well and says nothing.
 #include <gtest/gtest.h>
 
-#include "core/testing/store_bench.h"
+#include "core/testing/store_faults.h"
 
 namespace dmr {
 namespace {
 
 using format::MemberState;
+using testing::is_checkpoint_header;
 using testing::MapModel;
 using testing::MemoryDisks;
 using testing::StoreBench;
+using testing::stranding_flush_behind;
 
 // At the next flush of spare 1, before it gets there.
 auto refused_flush_before_ours(StoreBench& bench) {
@@ -63,25 +65,6 @@ TEST(RefusedFlush, OfTwoSparesTheOneWhoseBodyMayBeGoneIsRetired) {
   EXPECT_EQ(bench.store->state(2), MemberState::live);
 }
 
-// From the call on, the first flush behind a write like this is refused, and what lies in the cache
-// stays readable only.
-auto stranding_flush_behind(StoreBench& bench, bool (*is_it)(const DeviceIo&)) {
-  return [&bench, is_it, due = false, over = false](const DeviceIo& io) mutable {
-    due = due || (!over && io.op == IoOp::write && is_it(io));
-    if (!due || io.op != IoOp::flush) return MemoryDisks::Fate{};
-    due = false;
-    over = true;
-    bench.disks.strand_cache(1);
-    return MemoryDisks::Fate{IoStatus::transport};
-  };
-}
-
-bool is_complete_header(const DeviceIo& io) {
-  const auto& header = *reinterpret_cast<const format::CheckpointHeader*>(io.buffer);
-  return header.header.kind == static_cast<u8>(format::Kind::checkpoint_header) &&
-         header.state == format::kCheckpointComplete;
-}
-
 // The program is started again while the power stays on: it reads a checkpoint that no flush has
 // made durable. The next one goes over the older one; were the first not written again, a power cut
 // in there would leave none.
@@ -90,7 +73,9 @@ TEST(RefusedFlush, ACheckpointThatCanOnlyBeReadIsWrittenAgainAtTheNextOpening) {
   bench.native_fua = false;
   ASSERT_EQ(bench.make(), Status::ok);
   ASSERT_TRUE(bench.commit(1, 1, 20));
-  bench.disks.fault = stranding_flush_behind(bench, is_complete_header);
+  bench.disks.fault = stranding_flush_behind(bench, [](const DeviceIo& io) {
+    return is_checkpoint_header(io, format::kCheckpointComplete);
+  });
   EXPECT_EQ(bench.checkpoint(), Status::io_error);
   const MapModel::Map expected = bench.model.map;
   bench.disks.fault = nullptr;

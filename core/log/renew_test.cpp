@@ -2,19 +2,25 @@
 // What an opening writes again, when that itself goes wrong.
 #include <gtest/gtest.h>
 
-#include "core/testing/store_bench.h"
+#include "core/testing/store_faults.h"
 
 namespace dmr {
 namespace {
 
+using testing::is_checkpoint_header;
 using testing::MapModel;
 using testing::MemoryDisks;
 using testing::StoreBench;
+using testing::stranding_flush_behind;
 
-bool is_header(const DeviceIo& io, u32 state) {
-  if (io.op != IoOp::write) return false;
-  const auto& header = *reinterpret_cast<const format::CheckpointHeader*>(io.buffer);
-  return header.header.kind == u8(format::Kind::checkpoint_header) && header.state == state;
+// The first spare's header that was complete is not written again, nor at the second try.
+auto refusing_the_renewal() {
+  return [times = 2](const DeviceIo& io) mutable {
+    const bool is_it = io.member == 1 && is_checkpoint_header(io, format::kCheckpointComplete);
+    if (times == 0 || !is_it) return MemoryDisks::Fate{};
+    --times;
+    return MemoryDisks::Fate{IoStatus::medium};
+  };
 }
 
 // The disks as they were when the next checkpoint had said that it is being written; empty: no
@@ -25,7 +31,7 @@ std::vector<MemoryDisks::Image> cut_in_a_checkpoint(StoreBench& bench, Status (*
   const auto before = bench.disks.fault;
   bench.disks.fault = [&, said = false](const DeviceIo& io) mutable {
     if (said && io.op == IoOp::write && then.empty()) then = bench.disks.durable();
-    said = said || is_header(io, format::kCheckpointWriting);
+    said = said || is_checkpoint_header(io, format::kCheckpointWriting);
     return before ? before(io) : MemoryDisks::Fate{};
   };
   EXPECT_EQ(run(bench), expected);
@@ -49,17 +55,11 @@ class Renew : public ::testing::TestWithParam<bool> {
   // The flush behind the next complete header is refused; what lay in the cache can be read as long
   // as the power stays on.
   auto stranding() {
-    return [this, due = false, over = false](const DeviceIo& io) mutable {
-      if (!over && is_header(io, format::kCheckpointComplete)) {
-        due = true;
-        stranded = io.sector;
-      }
-      if (!due || io.op != IoOp::flush) return MemoryDisks::Fate{};
-      due = false;
-      over = true;
-      bench.disks.strand_cache(1);
-      return MemoryDisks::Fate{IoStatus::transport};
-    };
+    return stranding_flush_behind(bench, [this](const DeviceIo& io) {
+      if (!is_checkpoint_header(io, format::kCheckpointComplete)) return false;
+      stranded = io.sector;
+      return true;
+    });
   }
   void strand_the_newest() {
     bench.native_fua = false;
@@ -76,14 +76,6 @@ class Renew : public ::testing::TestWithParam<bool> {
     bench.restart();
     ASSERT_EQ(bench.load(), Status::ok);
     EXPECT_EQ(bench.model.map, expected);
-  }
-  // The header that was complete is written again.
-  auto refusing_the_renewal(u32 times) {
-    return [times](const DeviceIo& io) mutable {
-      if (times == 0 || !is_header(io, format::kCheckpointComplete)) return MemoryDisks::Fate{};
-      --times;
-      return MemoryDisks::Fate{IoStatus::medium};
-    };
   }
 
   StoreBench bench;
@@ -114,7 +106,7 @@ TEST_P(Renew, TheOnlyGoodCheckpointIsNotWrittenOverBecauseItCouldNotBeReadOnce) 
 TEST_P(Renew, ANewestHeaderThatCannotBeWrittenAgainIsTheOneThatIsWrittenOver) {
   strand_the_newest();
   ASSERT_EQ(bench.load(), Status::ok);
-  bench.disks.fault = refusing_the_renewal(2);  // and the second try
+  bench.disks.fault = refusing_the_renewal();
   const auto then = cut_in_a_checkpoint(bench, begin);
   ASSERT_FALSE(then.empty());
   expect_all(then);
@@ -128,7 +120,7 @@ TEST_P(Renew, NothingIsWrittenOverWhenTheOtherCheckpointCouldNotBeRead) {
     return MemoryDisks::Fate{is_it ? IoStatus::transport : IoStatus::ok};
   };
   ASSERT_EQ(bench.load(), Status::ok);
-  bench.disks.fault = refusing_the_renewal(2);
+  bench.disks.fault = refusing_the_renewal();
   EXPECT_TRUE(cut_in_a_checkpoint(bench, begin, Status::io_error).empty());
   expect_all(bench.disks.durable());
 }
@@ -154,7 +146,7 @@ TEST_P(Renew, NothingIsWrittenOverWhenTheOtherCheckpointGivesAnotherState) {
     if (by_flush) {
       bench.disks.fault = stranding();
     } else {
-      bench.disks.fault = refusing_the_renewal(2);
+      bench.disks.fault = refusing_the_renewal();
     }
     EXPECT_TRUE(cut_in_a_checkpoint(bench, begin, Status::io_error).empty());
     StoreBench without_power;
@@ -195,12 +187,7 @@ class RenewOfTwo : public ::testing::Test {
       return MemoryDisks::Fate{is_it ? IoStatus::medium : IoStatus::ok};
     };
     ASSERT_EQ(bench.load(), Status::ok);
-    bench.disks.fault = [times = 2](const DeviceIo& io) mutable {
-      const bool is_it = io.member == 1 && is_header(io, format::kCheckpointComplete);
-      if (times == 0 || !is_it) return MemoryDisks::Fate{};
-      --times;
-      return MemoryDisks::Fate{IoStatus::medium};
-    };
+    bench.disks.fault = refusing_the_renewal();
   }
   static auto refusing_superblocks() {
     return [](const DeviceIo& io) {

@@ -107,12 +107,12 @@ Task<Status> Recovery::make_durable(FrameStack&, WorkItem& item, Member member, 
   DeviceIo& io = *item.tools.io[1];
   if (co_await run_flush(state_, io, member) != ErrorClass::none) {
     state_.tell(EventKind::flush_failed, member, Sector(0), 0, io.status);
-    if (member != kMain) committer_.request_retire(member);
-    co_return Status::io_error;
+  } else {
+    co_await flush_outcomes(state_, member);
+    if (state_.flush[member].refused() == refused) co_return Status::ok;
   }
-  co_await flush_outcomes(state_, member);
-  if (state_.flush[member].refused() == refused) co_return Status::ok;
-  if (member != kMain) committer_.request_retire(member);  // by a user's flush, perhaps unheard of
+  // Perhaps a user's, and the engine has yet to hear of it.
+  if (member != kMain) committer_.request_retire(member);
   co_return Status::io_error;
 }
 

@@ -47,6 +47,13 @@ struct Waiting {
   }
 };
 
+// Of two spares, the block at 800 has left this one, and holds this.
+void expect_moved_from(VolumeFixture& f, Member first, u8 value) {
+  ASSERT_NE(first, kMain);
+  EXPECT_EQ(f.volume->route(Sector(800), 8, false).member, 3 - first);
+  EXPECT_EQ(f.read(800, 8).data[0], std::byte{value});
+}
+
 bool is_journal(const DeviceIo& io) {
   if (io.op != IoOp::write || io.member == kMain || io.buffer == nullptr) return false;
   return reinterpret_cast<const format::JournalBlock*>(io.buffer)->header.kind ==
@@ -138,11 +145,9 @@ TEST(VolumeRefusal, contract_3_AWriteWhoseSpareIsRetiredBetweenTwoTriesOfItsComm
   };
   EXPECT_EQ(f.write(800, 8, 0x22).status, Status::ok);
   f.before_io = nullptr;
-  ASSERT_NE(first, kMain);
   EXPECT_EQ(slots.size(), 4U);  // two areas on each spare
   EXPECT_EQ(f.volume->stats().member[first].state, format::MemberState::failed);
-  EXPECT_EQ(f.volume->route(Sector(800), 8, false).member, 3 - first);
-  EXPECT_EQ(f.read(800, 8).data[0], std::byte{0x22});
+  expect_moved_from(f, first, 0x22);
 }
 
 // What the first spare took is gone with its cache.
@@ -158,9 +163,7 @@ TEST(VolumeRefusal, contract_3_AWriteWhoseSpareRefusesTheFlushGoesToAnother) {
   };
   EXPECT_EQ(f.write(800, 8, 0x22).status, Status::ok);
   f.before_io = nullptr;
-  ASSERT_NE(first, kMain);
-  EXPECT_EQ(f.volume->route(Sector(800), 8, false).member, 3 - first);
-  EXPECT_EQ(f.read(800, 8).data[0], std::byte{0x22});
+  expect_moved_from(f, first, 0x22);
   EXPECT_EQ(f.volume->flush_refusals(), 1U);
 }
 
@@ -178,9 +181,7 @@ TEST(VolumeRefusal, contract_3_AWriteWhoseSpareRefusesAUsersFlushGoesToAnother) 
   };
   EXPECT_EQ(f.write(800, 8, 0x22).status, Status::ok);
   f.before_io = nullptr;
-  ASSERT_NE(first, kMain);
-  EXPECT_EQ(f.volume->route(Sector(800), 8, false).member, 3 - first);
-  EXPECT_EQ(f.read(800, 8).data[0], std::byte{0x22});
+  expect_moved_from(f, first, 0x22);
 }
 
 // The same of a block that lives there already: the flush behind a FUA write in place goes well.
@@ -200,8 +201,7 @@ TEST(VolumeRefusal, contract_3_AFuaWriteInPlaceBesideARefusedFlushGoesToAnotherS
   EXPECT_EQ(f.slow(IoOp::write, 800, 8, 0x33, IoStatus::transport, true).status, Status::ok);
   f.before_io = nullptr;
   EXPECT_TRUE(refused);
-  EXPECT_EQ(f.volume->route(Sector(800), 8, false).member, 3 - home);
-  EXPECT_EQ(f.read(800, 8).data[0], std::byte{0x33});
+  expect_moved_from(f, home, 0x33);
 }
 
 TEST(VolumeRefusal, ForgetCountsWhatCameHomeWhenACommitInTheMiddleFails) {

@@ -24,6 +24,7 @@ struct RequestHeader {
   u32 length = 0;
 
   [[nodiscard]] CommandType command() const { return static_cast<CommandType>(type); }
+  [[nodiscard]] bool fua() const { return (flags & command_flag::kFua) != 0; }
   // Only a write is followed by data.
   [[nodiscard]] u32 payload_bytes() const { return command() == CommandType::write ? length : 0; }
 };

@@ -226,7 +226,7 @@ void Session::begin_write(Slot& slot) {
   u64 offset = slot.header.offset;
   for (Piece* piece = slot.pieces; piece != nullptr; piece = piece->next) {
     start_piece(slot, *piece, offset, IoOp::write);
-    piece->request.fua = (slot.header.flags & command_flag::kFua) != 0;
+    piece->request.fua = slot.header.fua();
     piece->request.done = write_done;
     offset += piece->bytes;
   }
@@ -235,7 +235,6 @@ void Session::begin_write(Slot& slot) {
 void Session::begin_command(Slot& slot) {
   const RequestHeader& header = slot.header;
   const CommandType command = header.command();
-  const bool fua = (header.flags & command_flag::kFua) != 0;
   slot.request.context = this;
   slot.outstanding = 1;
   switch (command) {
@@ -251,7 +250,7 @@ void Session::begin_command(Slot& slot) {
       start(slot.request, IoOp::write_zeroes, header.offset, header.length);
   }
   // FUA of a request that moves no data: what it does is made durable with all that there is.
-  slot.request.then_flush = command != CommandType::flush && fua;
+  slot.request.then_flush = command != CommandType::flush && header.fua();
   slot.request.done = command_done;
 }
 
@@ -261,7 +260,7 @@ void Session::begin_zeroing(Slot& slot) {
   start(slot.request, IoOp::write, slot.header.offset + slot.zeroed,
         std::min<u64>(left, kLargePieceBytes));
   slot.request.data = pool_->zeroes();
-  slot.request.fua = (slot.header.flags & command_flag::kFua) != 0;
+  slot.request.fua = slot.header.fua();
   slot.request.done = zeroing_done;
 }
 
