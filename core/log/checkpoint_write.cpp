@@ -251,9 +251,9 @@ Task<Status> Checkpoints::flush(FrameStack& /*frames*/) {
   for (u32 i = 0; i < count; ++i) {
     const Member m = context_.io(i).member;
     // Writes of users may have been in the cache that is gone: they have to hear of it.
-    const bool refused = context_.status(i) != IoStatus::ok;
-    if (refused && !DMR_BUG(checkpoint_flush_unheard)) {
-      context_.flush_refused(m);
+    const IoStatus status = context_.status(i);
+    if (status != IoStatus::ok && !DMR_BUG(checkpoint_flush_unheard)) {
+      context_.flush_refused(m, status);
     }
     context_.flushes.end_own(context_.executor, m, flush_lane_[m]);
   }

@@ -155,14 +155,7 @@ Task<Status> StoreContext::flush_written(FrameStack& /*frames*/, u32 count, Memb
   co_await IoBatchAwait{host, executor, {memory_->flush_batch, started}};
   for (u32 i = 0; i < started; ++i) {
     const DeviceIo& io = memory_->flush[i];
-    if (io.status != IoStatus::ok) {
-      flush_refused(io.member);
-      Event event;
-      event.kind = EventKind::flush_failed;
-      event.member = io.member;
-      event.status = io.status;
-      host.event(event);
-    }
+    if (io.status != IoStatus::ok) flush_refused(io.member, io.status);
     flushes.end_own(executor, io.member, memory_->flush_lane[io.member]);
   }
   for (u32 i = 0; i < started; ++i) {
@@ -176,9 +169,14 @@ Task<Status> StoreContext::flush_written(FrameStack& /*frames*/, u32 count, Memb
   co_return Status::ok;
 }
 
-void StoreContext::flush_refused(Member member) {
+void StoreContext::flush_refused(Member member, IoStatus status) {
   flushes.refuse(member);
   refusing.add(member);
+  Event event;
+  event.kind = EventKind::flush_failed;
+  event.member = member;
+  event.status = status;
+  host.event(event);
 }
 
 bool StoreContext::takes_fua(Member member) const {

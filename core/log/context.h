@@ -108,8 +108,9 @@ class StoreContext {
   // Whether FUA writes may be sent there.
   [[nodiscard]] bool takes_fua(Member member) const;
   [[nodiscard]] bool has_cache(Member member) const { return cached.has(member); }
-  // Writes of users may have been in the cache that is gone, and it shall take no more data.
-  void flush_refused(Member member);
+  // A flush of ours. Writes of users may have been in the cache that is gone, and it shall take no
+  // more data.
+  void flush_refused(Member member, IoStatus status);
   void set_present(Member member, const MemberDevice& device);
   [[nodiscard]] std::span<const SpareLayout> spares() const;
   [[nodiscard]] format::Place place(format::Kind kind, Member member, u8 area,

@@ -55,6 +55,38 @@ TEST(RefusedFlush, CheckpointWhoseBodyMayBeGoneDoesNotCount) {
   EXPECT_EQ(bench.model.map, expected);
 }
 
+// Whichever flush of a checkpoint it is, of its body or behind its header.
+TEST(RefusedFlush, EachOfACheckpointIsTold) {
+  for (const bool native_fua : {true, false}) {
+    bool refused = true;
+    for (int nth = 1; refused; ++nth) {
+      StoreBench bench;
+      bench.native_fua = native_fua;
+      ASSERT_EQ(bench.make(), Status::ok);
+      ASSERT_TRUE(bench.commit(1, 1, 20));
+      bench.disks.events.clear();
+      refused = false;
+      bench.disks.fault = [&, flushes = 0](const DeviceIo& io) mutable {
+        if (io.op != IoOp::flush || ++flushes != nth) return MemoryDisks::Fate{};
+        refused = true;
+        return MemoryDisks::Fate{IoStatus::transport};
+      };
+      const Status made = bench.checkpoint();
+      EXPECT_EQ(made, refused ? Status::io_error : Status::ok);
+      std::vector<IoStatus> told;
+      for (const Event& event : bench.disks.events) {
+        if (event.kind == EventKind::flush_failed && event.member == 1) {
+          told.push_back(event.status);
+        }
+      }
+      EXPECT_EQ(told, std::vector<IoStatus>(refused ? 1 : 0, IoStatus::transport)) << nth;
+      if (!refused) {
+        EXPECT_GE(nth, native_fua ? 2 : 3);
+      }
+    }
+  }
+}
+
 TEST(RefusedFlush, OfTwoSparesTheOneWhoseBodyMayBeGoneIsRetired) {
   StoreBench bench(2);
   ASSERT_EQ(bench.make(), Status::ok);
