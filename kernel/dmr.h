@@ -24,7 +24,6 @@
 #define DMR_LATENCY_BUCKETS 20  // bucket i: below 2^i microseconds; the last: everything else
 #define DMR_LATENCY_SAMPLE 64   // one request of so many is timed
 #define DMR_EVENTS 256          // kept for the message `events`
-#define DMR_EVENT_KINDS 17
 
 enum dmr_path { DMR_PATH_FAST, DMR_PATH_SLOW, DMR_PATHS };
 
@@ -82,7 +81,6 @@ struct dmr_target {
   unsigned int devices;
   bool read_only;
   bool degraded;
-  bool ignore_identity;
   u32 tunable[DMR_TUNABLES];
   unsigned int index;       // among the remap targets of its table
   struct list_head tables;  // all targets of the module

@@ -18,6 +18,8 @@ extern "C" {
 #define DMR_MAX_REQUEST_SECTORS 8192
 #define DMR_ERROR_CLASSES 5
 #define DMR_STATUS_COUNT 11
+#define DMR_EVENT_KINDS 17
+#define DMR_MEMBER_STATES 5
 #define DMR_TUNABLES 7
 #define DMR_MAP_SLICES 64
 
@@ -112,7 +114,6 @@ struct dmr_open {
   uint32_t members;
   uint8_t read_only;
   uint8_t allow_degraded;
-  uint8_t ignore_identity;
   uint32_t tunable[DMR_TUNABLES];
   void* waiter;             // dmr_host_wake() is called with it at the end
   int error;                // result: negative errno
@@ -259,7 +260,8 @@ void dmr_volume_timer(void* volume);
 void dmr_volume_check_drains(void* volume);
 void dmr_volume_flush_failed(void* volume, uint8_t member, uint8_t status);
 void dmr_volume_give_page(void* volume, void* page);
-void dmr_volume_stats(const void* volume, struct dmr_stats* stats);
+// After a refused flush the shim takes no writes: that is part of how the volume is.
+void dmr_volume_stats(const void* volume, uint8_t flush_refused, struct dmr_stats* stats);
 uint8_t dmr_volume_next_run(const void* volume, uint64_t* cursor, struct dmr_run* run);
 // Looks at a bounded part of the map; to be called until it is done.
 void dmr_volume_slices(const void* volume, struct dmr_slices* slices);

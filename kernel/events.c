@@ -99,7 +99,7 @@ void dmr_events_init(struct dmr_target* t) {
 void dmr_events_stop(struct dmr_target* t) { flush_work(&t->event_work); }
 
 int dmr_events_module_init(void) {
-  event_wq = alloc_workqueue("dm_remap_events", 0, 1);
+  event_wq = alloc_workqueue("dm_remap_events", WQ_UNBOUND | WQ_MEM_RECLAIM, 1);
   return event_wq ? 0 : -ENOMEM;
 }
 

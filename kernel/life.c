@@ -88,9 +88,8 @@ static void dmr_destroy_volume(struct dmr_target* t, void* arg) {
 static int dmr_open_volume(struct dmr_target* t, struct dmr_open* open) {
   DECLARE_COMPLETION_ONSTACK(opened);
 
-  open->read_only = t->read_only || !(dm_table_get_mode(t->ti->table) & FMODE_WRITE);
+  open->read_only = t->read_only || !(dm_table_get_mode(t->ti->table) & DMR_TABLE_WRITE);
   open->allow_degraded = t->degraded;
-  open->ignore_identity = t->ignore_identity;
   memcpy(open->tunable, t->tunable, sizeof(open->tunable));
   open->waiter = &opened;
   dmr_call(t, dmr_begin_open, open);

@@ -136,6 +136,7 @@ void dmr_host_request_done(struct dmr_request* request) {
 static int dmr_map_flush(struct dmr_target* t, struct dmr_bio* b, struct bio* bio) {
   unsigned int member = dm_bio_get_target_bio_nr(bio);
 
+  if (member == 0) this_cpu_inc(t->cpu->requests[DMR_FLUSH]);
   if (unlikely(READ_ONCE(t->flush_latched))) return DM_MAPIO_KILL;
   if (!t->place[member] || !dmr_volume_flush_begin(t->volume, member, &b->flush)) {
     // Looked at after the engine has said that nothing is to be flushed: a refusal is counted
@@ -145,7 +146,6 @@ static int dmr_map_flush(struct dmr_target* t, struct dmr_bio* b, struct bio* bi
     return DM_MAPIO_SUBMITTED;
   }
   dmr_enter(t, DMR_OTHER_SLOT);
-  this_cpu_inc(t->cpu->requests[DMR_FLUSH]);
   b->state = DMR_BIO_FLUSH;
   b->member = member;
   bio_set_dev(bio, t->place[member]);

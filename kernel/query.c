@@ -4,7 +4,9 @@
 
 #include "kernel/dmr.h"
 
-static void dmr_read_stats(struct dmr_target* t, void* arg) { dmr_volume_stats(t->volume, arg); }
+static void dmr_read_stats(struct dmr_target* t, void* arg) {
+  dmr_volume_stats(t->volume, dmr_flush_latched(t), arg);
+}
 
 int dmr_get_stats(struct dmr_target* t, struct dmr_stats* stats) {
   int r = -EAGAIN;

@@ -12,7 +12,8 @@ const char* dmr_state_name(const struct dmr_target* t, const struct dmr_stats* s
 }
 
 // By the superblock's member state.
-static const char* const member_states[] = {"absent", "live", "missing", "failed", "removed"};
+static const char* const member_states[DMR_MEMBER_STATES] = {"absent", "live", "missing", "failed",
+                                                             "removed"};
 static const char member_letters[] = "ULMFR";
 
 const char* dmr_member_state_name(unsigned int state) {
@@ -47,14 +48,13 @@ static unsigned int dmr_info(struct dmr_target* t, char* result, unsigned int ma
 }
 
 static unsigned int dmr_table(struct dmr_target* t, char* result, unsigned int maxlen) {
-  unsigned int features = t->read_only + t->degraded + t->ignore_identity;
+  unsigned int features = t->read_only + t->degraded;
   unsigned int sz = 0, i;
 
   DMEMIT("%s %u", t->dev[0] ? t->dev[0]->name : "-", t->devices - 1);
   for (i = 1; i < t->devices; i++) DMEMIT(" %s", t->dev[i] ? t->dev[i]->name : "-");
   if (features)
-    DMEMIT(" %u%s%s%s", features, t->read_only ? " read_only" : "", t->degraded ? " degraded" : "",
-           t->ignore_identity ? " ignore_identity" : "");
+    DMEMIT(" %u%s%s", features, t->read_only ? " read_only" : "", t->degraded ? " degraded" : "");
   return sz;
 }
 
@@ -64,8 +64,7 @@ static void dmr_ima(struct dmr_target* t, char* result, unsigned int maxlen) {
   DMEMIT_TARGET_NAME_VERSION(t->ti->type);
   DMEMIT(",main=%s,spares=%u", t->dev[0] ? t->dev[0]->name : "-", t->devices - 1);
   for (i = 1; i < t->devices; i++) DMEMIT(",spare_%u=%s", i, t->dev[i] ? t->dev[i]->name : "-");
-  DMEMIT(",read_only=%c,degraded=%c,ignore_identity=%c;", t->read_only ? 'y' : 'n',
-         t->degraded ? 'y' : 'n', t->ignore_identity ? 'y' : 'n');
+  DMEMIT(",read_only=%c,degraded=%c;", t->read_only ? 'y' : 'n', t->degraded ? 'y' : 'n');
 }
 
 void dmr_status(struct dm_target* ti, status_type_t type, unsigned int flags, char* result,

@@ -43,7 +43,7 @@ static int dmr_get_devices(struct dmr_target* t, struct dm_arg_set* args) {
 }
 
 static int dmr_get_features(struct dmr_target* t, struct dm_arg_set* args) {
-  static const struct dm_arg features_arg = {0, 3, "Too many features"};
+  static const struct dm_arg features_arg = {0, 2, "Too many features"};
   unsigned int features, i;
   int r;
 
@@ -57,8 +57,6 @@ static int dmr_get_features(struct dmr_target* t, struct dm_arg_set* args) {
       t->read_only = true;
     else if (!strcmp(feature, "degraded"))
       t->degraded = true;
-    else if (!strcmp(feature, "ignore_identity"))
-      t->ignore_identity = true;
     else
       goto unknown;
   }

@@ -118,19 +118,14 @@ class Figures {
   std::string strange_;
 };
 
-format::MemberState state_of(const std::string& word, Figures& figures) {
-  if (word == "absent") return format::MemberState::absent;
-  if (word == "live") return format::MemberState::live;
-  if (word == "missing") return format::MemberState::missing;
-  if (word == "failed") return format::MemberState::failed;
-  if (word != "removed") figures.note("state " + word);
-  return format::MemberState::removed;
-}
-
 MemberStats member_of(Figures& figures, u32 number) {
   const std::string prefix = fmt::format("member_{}_", number);
   MemberStats member;
-  member.state = state_of(figures.text(prefix + "state"), figures);
+  const std::string state = figures.text(prefix + "state");
+  const auto known = runtime::member_state_of(state);
+  if (!known) figures.note("state " + state);
+  member.state = known.value_or(format::MemberState::removed);
+  member.present = figures.text(prefix + "device") != "-";
   member.breaker_open = figures.flag(prefix + "breaker_open");
   member.sectors = figures.number(prefix + "sectors");
   constexpr std::array<const char*, 2> kOps{"read", "write"};
@@ -153,6 +148,7 @@ MemberStats member_of(Figures& figures, u32 number) {
 void take_engine(Figures& figures, VolumeStats& stats) {
   stats.writable = figures.flag("writable");
   stats.read_only_by_failure = figures.flag("read_only_by_failure");
+  stats.restored_older = figures.flag("restored_older");
   stats.volume_sectors = figures.number("volume_sectors");
   stats.block_sectors = static_cast<u32>(figures.number("block_sectors"));
   stats.remapped_blocks = figures.number("remapped_blocks");
@@ -224,7 +220,7 @@ Expected<runtime::VolumeReport> parse_report(std::string_view stats,
   runtime::VolumeReport report;
   report.set = figures.text("set");
   report.read_only = figures.flag("read_only");
-  report.restored_older = figures.flag("restored_older");
+  report.flush_refused = figures.text("state") == "flush-failed";
   report.logical_block_bytes = static_cast<u32>(figures.number("logical_block_bytes"));
   report.newest_event = figures.number("events_total");
   take_engine(figures, report.stats);

@@ -73,8 +73,6 @@ Expected<json> KernelLink::status() {
   for (std::size_t m = 0; m < numbers.size(); ++m) {
     if (!numbers[m].empty()) report->place[m] = place_of(numbers[m]);
   }
-  // The kernel counts a flush once for each member of the table.
-  report->io.flushes /= report->stats.members;
   json status = runtime::status_json(*report);
   status["exports"] = json::array();
   for (const MappedDevice& device : mapper_.devices()) {

@@ -77,13 +77,21 @@ TEST_F(KernelLinkTest, StatusHasTheFiguresOfTheKernel) {
   EXPECT_EQ(status["logical_block_bytes"], 4096);
   EXPECT_EQ(status["newest_event"], 7);
   EXPECT_EQ(status["io"]["read_bytes"], 800 * 512);
-  EXPECT_EQ(status["io"]["flushes"], 3) << "the kernel counts one for each of three members";
+  EXPECT_EQ(status["io"]["flushes"], 9);
   EXPECT_EQ(status["io"]["errors"], 6);
   EXPECT_EQ(status["io"]["slow_pieces"], 13);
   EXPECT_EQ(status["checkpoints"], 111);
   EXPECT_EQ(status["pools"]["work_items"]["high_water"], 8);
   EXPECT_EQ(status["exports"][0]["kind"], "dm");
   EXPECT_EQ(status["exports"][0]["path"], "/dev/dm-77");
+}
+
+TEST_F(KernelLinkTest, StatusTellsThatNoWriteIsTakenAfterARefusedFlush) {
+  EXPECT_EQ(call({{"op", "status"}})["flush_refused"], false);
+  std::string stats = kStats;
+  stats.replace(stats.find("state rw"), 8, "state flush-failed");
+  mapper.answers["stats"] = stats;
+  EXPECT_EQ(call({{"op", "status"}})["flush_refused"], true);
 }
 
 TEST_F(KernelLinkTest, StatusHasTheMembersWithTheirErrors) {

@@ -93,7 +93,6 @@ std::string table_line(const ServeOptions& options) {
   std::vector<const char*> features;
   if (options.read_only) features.push_back("read_only");
   if (options.degraded) features.push_back("degraded");
-  if (options.ignore_identity) features.push_back("ignore_identity");
   if (features.empty()) return line;
   line += fmt::format(" {}", features.size());
   for (const char* feature : features) line += fmt::format(" {}", feature);

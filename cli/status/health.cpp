@@ -6,6 +6,8 @@
 #include <fmt/format.h>
 
 #include "cli/app/output.h"
+#include "core/volume/health.h"
+#include "runtime/control/volume_report.h"
 
 namespace dmr::cli {
 namespace {
@@ -37,29 +39,29 @@ class Doctor {
   Diagnosis result_;
 };
 
-bool is_missing(const json& member) {
-  const std::string state = member.at("state").get<std::string>();
-  return !member.at("present").get<bool>() && state != "removed" && state != "absent" &&
-         state != "failed";
+MemberStats stats_of(const json& member) {
+  MemberStats stats;
+  stats.state = runtime::member_state_of(member.at("state").get<std::string>())
+                    .value_or(format::MemberState::missing);
+  stats.present = member.at("present").get<bool>();
+  stats.breaker_open = member.at("breaker_open").get<bool>();
+  stats.data_blocks = member.value("data_blocks", u64{0});
+  stats.free_blocks = member.value("free_blocks", u64{0});
+  return stats;
 }
 
+// As much of what the engine said as its rule looks at.
 HealthFacts facts_of_status(const json& status) {
-  HealthFacts facts;
-  // A map that may be older than the data is as bad as one that cannot be written.
-  facts.metadata_failed =
-      status.at("read_only_by_failure").get<bool>() || status.value("restored_older", false);
-  facts.lost_sectors = status.at("lost_sectors").get<u64>();
-  facts.weak_blocks = status.at("weak_blocks").get<u64>();
+  VolumeStats stats;
+  stats.read_only_by_failure = status.at("read_only_by_failure").get<bool>();
+  stats.restored_older = status.value("restored_older", false);
+  stats.lost_sectors = status.at("lost_sectors").get<u64>();
+  stats.weak_blocks = status.at("weak_blocks").get<u64>();
   for (const json& member : status.at("members")) {
-    const bool live = member.at("state") == "live";
-    facts.member_failing = facts.member_failing || member.at("breaker_open").get<bool>();
-    facts.spare_retired = facts.spare_retired || member.at("state") == "failed";
-    facts.member_missing = facts.member_missing || is_missing(member);
-    if (!live || !member.at("present").get<bool>()) continue;
-    facts.spare_total += member.value("data_blocks", u64{0});
-    facts.spare_free += member.value("free_blocks", u64{0});
+    if (stats.members == kMaxMembers) break;
+    stats.member[stats.members++] = stats_of(member);
   }
-  return facts;
+  return facts_of(stats, status.value("flush_refused", false));
 }
 
 std::string label_of(const json& member) {
@@ -79,7 +81,7 @@ void look_at_members(Doctor& doctor, const json& status) {
                "Check the cables, power and controller of that device before anything else.");
   }
   for (const json& member : status.at("members")) {
-    if (!is_missing(member)) continue;
+    if (!is_missing(stats_of(member))) continue;
     doctor.say(label_of(member) + " is missing: its blocks read as errors",
                "Stop the volume, connect that device, and start it again without --degraded.");
   }
@@ -128,6 +130,14 @@ Diagnosis diagnose(const json& status) {
         "its map was restored from a backup that may be older than the data, so the volume is "
         "read-only and may return old data",
         "Copy the data away, compare it with a backup of the data, and create a volume anew.");
+  }
+  if (doctor.sees(Trouble::flush_refused)) {
+    doctor.say(
+        "a member refused a flush: what was written shortly before may be lost, and no write is "
+        "taken any more",
+        fmt::format("Stop the volume and start it again, then check what programs had written last "
+                    "(`dm-remap events {}` has the device and the time).",
+                    status.at("name").get<std::string>()));
   }
   look_at_members(doctor, status);
   look_at_blocks(doctor, status.at("name").get<std::string>());

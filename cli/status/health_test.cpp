@@ -66,6 +66,15 @@ TEST(Health, AMapOlderThanTheDataIsToBeLeftBehind) {
   EXPECT_THAT(diagnosis.advice, HasSubstr("Copy the data away"));
 }
 
+TEST(Health, AVolumeThatTakesNoWritesAfterARefusedFlushSaysSo) {
+  json status = well();
+  status["flush_refused"] = true;
+  const Diagnosis diagnosis = diagnose(status);
+  EXPECT_EQ(diagnosis.health, Health::failing);
+  EXPECT_THAT(diagnosis.reasons.front(), HasSubstr("no write is taken"));
+  EXPECT_THAT(diagnosis.advice, HasSubstr("dm-remap events tank"));
+}
+
 TEST(Health, LostSectorsSendTheUserToTheBackup) {
   json status = well();
   status["lost_sectors"] = 1;

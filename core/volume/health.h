@@ -16,7 +16,9 @@ enum class HealthGrade : u8 {
 
 // The gravest first.
 enum class Trouble : u8 {
-  metadata_failed,  // the volume is read-only
+  metadata_failed,  // the volume is read-only: its map cannot be written, or may be older than the
+                    // data
+  flush_refused,    // and its host takes no write until it is opened again
   member_failing,   // a breaker is open: the device as a whole fails
   member_missing,
   spare_retired,
@@ -25,9 +27,9 @@ enum class Trouble : u8 {
   spare_low,
   blocks_weak,
 };
-inline constexpr u32 kTroubles = 8;
+inline constexpr u32 kTroubles = 9;
 
-inline constexpr u32 kScoreOfTrouble[kTroubles] = {0, 10, 15, 20, 30, 40, 60, 70};
+inline constexpr u32 kScoreOfTrouble[kTroubles] = {0, 5, 10, 15, 20, 30, 40, 60, 70};
 inline constexpr u32 kHealthyScore = 80;    // and above
 inline constexpr u32 kAttentionScore = 50;  // and above
 inline constexpr u64 kLowPart = 8;          // spare is low when less than this part of it is free
@@ -35,6 +37,7 @@ inline constexpr u64 kLowPart = 8;          // spare is low when less than this 
 // What the rule looks at; spare blocks of live spares only.
 struct HealthFacts {
   bool metadata_failed = false;
+  bool flush_refused = false;
   bool member_failing = false;
   bool member_missing = false;
   bool spare_retired = false;
@@ -48,6 +51,8 @@ struct HealthFacts {
   switch (trouble) {
     case Trouble::metadata_failed:
       return facts.metadata_failed;
+    case Trouble::flush_refused:
+      return facts.flush_refused;
     case Trouble::member_failing:
       return facts.member_failing;
     case Trouble::member_missing:
@@ -81,17 +86,25 @@ struct HealthFacts {
   return score >= kAttentionScore ? HealthGrade::attention : HealthGrade::failing;
 }
 
-[[nodiscard]] constexpr HealthFacts facts_of(const VolumeStats& stats) {
+// A volume that was opened read-only has recorded nothing about who is there.
+[[nodiscard]] constexpr bool is_missing(const MemberStats& member) {
+  return member.state == format::MemberState::missing ||
+         (member.state == format::MemberState::live && !member.present);
+}
+
+// `flush_refused` is what the host knows and the engine does not: see Trouble.
+[[nodiscard]] constexpr HealthFacts facts_of(const VolumeStats& stats, bool flush_refused) {
   HealthFacts facts;
-  facts.metadata_failed = stats.read_only_by_failure;
+  facts.metadata_failed = stats.read_only_by_failure || stats.restored_older;
+  facts.flush_refused = flush_refused;
   facts.lost_sectors = stats.lost_sectors;
   facts.weak_blocks = stats.weak_blocks;
   for (Member m = 0; m < stats.members; ++m) {
     const MemberStats& member = stats.member[m];
     facts.member_failing = facts.member_failing || member.breaker_open;
-    facts.member_missing = facts.member_missing || member.state == format::MemberState::missing;
+    facts.member_missing = facts.member_missing || is_missing(member);
     facts.spare_retired = facts.spare_retired || member.state == format::MemberState::failed;
-    if (member.state != format::MemberState::live) continue;
+    if (member.state != format::MemberState::live || !member.present) continue;
     facts.spare_total += member.data_blocks;
     facts.spare_free += member.free_blocks;
   }

@@ -12,12 +12,14 @@ VolumeStats well() {
   stats.members = 2;
   stats.member[0].state = format::MemberState::live;
   stats.member[1].state = format::MemberState::live;
+  stats.member[0].present = stats.member[1].present = true;
   stats.member[1].data_blocks = 1000;
   stats.member[1].free_blocks = 1000;
   return stats;
 }
 
-u32 score(const VolumeStats& stats) { return health_score(facts_of(stats)); }
+HealthFacts facts(const VolumeStats& stats) { return facts_of(stats, false); }
+u32 score(const VolumeStats& stats) { return health_score(facts(stats)); }
 
 TEST(Health, AVolumeWithoutTroubleHasAllPoints) {
   EXPECT_EQ(score(well()), 100U);
@@ -46,7 +48,7 @@ TEST(Health, OnlyLiveSparesCount) {
   stats.member[2] = stats.member[1];
   stats.member[2].state = format::MemberState::removed;
   stats.member[1].free_blocks = 0;
-  EXPECT_TRUE(has(facts_of(stats), Trouble::spare_exhausted));
+  EXPECT_TRUE(has(facts(stats), Trouble::spare_exhausted));
 }
 
 TEST(Health, EachTroubleHasItsGrade) {
@@ -61,10 +63,31 @@ TEST(Health, EachTroubleHasItsGrade) {
   EXPECT_EQ(grade_of(score(broken)), HealthGrade::failing);
   VolumeStats missing = well();
   missing.member[1].state = format::MemberState::missing;
-  EXPECT_TRUE(has(facts_of(missing), Trouble::member_missing));
+  EXPECT_TRUE(has(facts(missing), Trouble::member_missing));
   VolumeStats retired = well();
   retired.member[1].state = format::MemberState::failed;
-  EXPECT_TRUE(has(facts_of(retired), Trouble::spare_retired));
+  EXPECT_TRUE(has(facts(retired), Trouble::spare_retired));
+}
+
+// One that was opened read-only has not recorded who is there.
+TEST(Health, ALiveSpareThatIsNotThereIsMissing) {
+  VolumeStats stats = well();
+  stats.member[1].present = false;
+  EXPECT_TRUE(has(facts(stats), Trouble::member_missing));
+  EXPECT_TRUE(has(facts(stats), Trouble::spare_exhausted)) << "what is not there has no room";
+  stats.member[1].state = format::MemberState::removed;
+  EXPECT_FALSE(has(facts(stats), Trouble::member_missing));
+}
+
+TEST(Health, AMapThatMayBeOlderThanTheDataIsTheWorst) {
+  VolumeStats stats = well();
+  stats.restored_older = true;
+  EXPECT_EQ(score(stats), 0U);
+}
+
+TEST(Health, AHostThatTakesNoWritesAfterARefusedFlushIsFailing) {
+  EXPECT_TRUE(has(facts_of(well(), true), Trouble::flush_refused));
+  EXPECT_EQ(grade_of(health_score(facts_of(well(), true))), HealthGrade::failing);
 }
 
 TEST(Health, TheGravestTroubleDecides) {

@@ -12,6 +12,7 @@ namespace dmr {
 
 struct MemberStats {
   format::MemberState state = format::MemberState::absent;
+  bool present = false;  // handed in, and proven to be the right device
   bool breaker_open = false;
   u64 sectors = 0;
   u64 data_blocks = 0;  // of a spare: blocks that can hold data
@@ -24,6 +25,7 @@ struct MemberStats {
 struct VolumeStats {
   bool writable = false;
   bool read_only_by_failure = false;  // metadata could not be written
+  bool restored_older = false;        // from a backup that misses changes: it takes no writes
   u64 volume_sectors = 0;
   u32 block_sectors = 0;
   u64 remapped_blocks = 0;  // whose home is on a spare

@@ -2,6 +2,8 @@
 // The volume's face: admission of slow requests, commands, timers, flushes, statistics.
 #include "core/volume/volume.h"
 
+#include "core/format/validate.h"
+
 namespace dmr {
 
 Volume::Volume(Host& host, const VolumeConfig& config)
@@ -304,6 +306,7 @@ VolumeStats Volume::stats() const {
   const StoreCounters& store = state_.store.counters();
   s.writable = writable();
   s.read_only_by_failure = state_.failed_read_only;
+  s.restored_older = format::is_restored_older(superblock());
   s.volume_sectors = state_.geometry.volume_sectors;
   s.block_sectors = state_.geometry.block_sectors;
   s.remapped_blocks = state_.index.counters().remapped_blocks;
@@ -331,6 +334,7 @@ VolumeStats Volume::stats() const {
   for (Member m = 0; m < state_.members; ++m) {
     MemberStats& member = s.member[m];
     member.state = state_.state_of(m);
+    member.present = state_.store.present(m);
     member.breaker_open = state_.breakers[m].open();
     member.sectors = superblock().member[m].sectors;
     for (u32 d = 0; d < 2; ++d) {

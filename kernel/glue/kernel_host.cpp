@@ -23,6 +23,10 @@ static_assert(static_cast<int>(CommandKind::checkpoint) == DMR_CHECKPOINT);
 static_assert(kMaxMembers == DMR_MAX_MEMBERS && kEpochSlots == DMR_EPOCH_SLOTS);
 static_assert(kMaxRequestSectors == DMR_MAX_REQUEST_SECTORS);
 static_assert(kErrorClasses == DMR_ERROR_CLASSES);
+// The shim has names for all of them, in this order.
+static_assert(static_cast<int>(IoStatus::resource) + 1 == DMR_STATUS_COUNT);
+static_assert(static_cast<int>(EventKind::pool_exhausted) + 1 == DMR_EVENT_KINDS);
+static_assert(static_cast<int>(format::MemberState::removed) + 1 == DMR_MEMBER_STATES);
 
 dmr_io_words* words_of(DeviceIo& io) {
   return reinterpret_cast<dmr_io_words*>(static_cast<void**>(io.host_word));

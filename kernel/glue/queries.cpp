@@ -81,7 +81,7 @@ using namespace dmr::kernel;
 
 extern "C" {
 
-void dmr_volume_stats(const void* volume, dmr_stats* out) {
+void dmr_volume_stats(const void* volume, std::uint8_t flush_refused, dmr_stats* out) {
   void* memory = dmr_host_allocate(sizeof(VolumeStats), alignof(VolumeStats));
   if (memory == nullptr) return;
   const Volume& engine = volume_of(volume);
@@ -92,9 +92,10 @@ void dmr_volume_stats(const void* volume, dmr_stats* out) {
   copy_pool(out->pool[DMR_POOL_WORK], stats->work_items);
   copy_pool(out->pool[DMR_POOL_BUFFERS], stats->buffers);
   for (u32 m = 0; m < stats->members; ++m) copy_member(out->member[m], stats->member[m]);
-  out->health_score = health_score(facts_of(*stats));
+  out->health_score = health_score(facts_of(*stats, flush_refused != 0));
+  if (flush_refused != 0) out->writable = 0;
   const format::Superblock& superblock = engine.superblock();
-  out->restored_older = format::is_restored_older(superblock);
+  out->restored_older = stats->restored_older;
   out->logical_block_bytes = superblock.member[kMain].logical_block_bytes;
   std::memcpy(out->set, superblock.header.set.bytes, sizeof out->set);
   std::memcpy(

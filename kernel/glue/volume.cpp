@@ -193,7 +193,6 @@ void dmr_volume_open(void* volume, dmr_open* open) {
   LoadRequest& load = self->open.load;
   load.members = open->members;
   load.allow_degraded = open->allow_degraded != 0;
-  load.ignore_identity = open->ignore_identity != 0;
   for (u32 m = 0; m < open->members; ++m) {
     load.device[m].present = open->member[m].present != 0;
     load.device[m].sectors = open->member[m].sectors;

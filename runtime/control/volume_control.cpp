@@ -123,7 +123,6 @@ Json status_json(UserVolume& volume) {
   report.name = volume.name();
   const format::Superblock superblock = volume.superblock();
   report.set = uuid_text(superblock.header.set);
-  report.restored_older = format::is_restored_older(superblock);
   report.read_only = volume.read_only();
   report.logical_block_bytes = volume.logical_block_bytes();
   report.stats = volume.stats();

@@ -62,6 +62,7 @@ Json io_json(const IoCounters& io) {
 Json engine_json(const VolumeStats& stats) {
   return Json{{"writable", stats.writable},
               {"read_only_by_failure", stats.read_only_by_failure},
+              {"restored_older", stats.restored_older},
               {"volume_sectors", stats.volume_sectors},
               {"block_sectors", stats.block_sectors},
               {"remapped_blocks", stats.remapped_blocks},
@@ -101,6 +102,15 @@ const char* name_of(format::MemberState state) {
   return "unknown";
 }
 
+std::optional<format::MemberState> member_state_of(std::string_view name) {
+  using format::MemberState;
+  for (const MemberState state : {MemberState::absent, MemberState::live, MemberState::missing,
+                                  MemberState::failed, MemberState::removed}) {
+    if (name == name_of(state)) return state;
+  }
+  return std::nullopt;
+}
+
 Json status_json(const VolumeReport& report) {
   const VolumeStats& stats = report.stats;
   Json json = engine_json(stats);
@@ -108,7 +118,7 @@ Json status_json(const VolumeReport& report) {
   json["pid"] = report.pid != 0 ? Json(report.pid) : Json();
   json["name"] = report.name;
   json["set"] = report.set;
-  json["restored_older"] = report.restored_older;
+  json["flush_refused"] = report.flush_refused;
   json["read_only"] = report.read_only;
   json["logical_block_bytes"] = report.logical_block_bytes;
   json["io"] = io_json(report.io);

@@ -30,8 +30,8 @@ struct VolumeReport {
   int pid = 0;  // of the server; 0: it runs in the kernel
   std::string name;
   std::string set;
-  bool restored_older = false;  // from a backup that misses changes: it takes no writes
   bool read_only = false;
+  bool flush_refused = false;  // and no write is taken before the volume is opened again
   u32 logical_block_bytes = 0;
   VolumeStats stats;
   IoCounters io;
@@ -40,6 +40,7 @@ struct VolumeReport {
 };
 
 [[nodiscard]] const char* name_of(format::MemberState state);
+[[nodiscard]] std::optional<format::MemberState> member_state_of(std::string_view name);
 [[nodiscard]] nlohmann::json status_json(const VolumeReport& report);
 [[nodiscard]] nlohmann::json event_json(const LoggedEvent& entry);
 [[nodiscard]] nlohmann::json map_json(const std::vector<Run>& runs, const Geometry& geometry);
