@@ -81,6 +81,11 @@ TEST(Contract, Rule5OneHomePerBlock) {
 TEST(Contract, Rule6DamagedMetadataIsNoticed) {
   expect_kept("bit-rot", 8);
   expect_found(Bug::checkpoint_header_first, "marks");
+  const auto damaged_journal = [] { return enumerate_long_journal(7).ok(); };
+  set_bug(Bug::damage_ignored, true);
+  EXPECT_FALSE(goes_well(damaged_journal));
+  set_bug(Bug::damage_ignored, false);
+  EXPECT_TRUE(goes_well(damaged_journal));
 }
 
 TEST(Contract, Rule7OnlyMediumErrorsRemap) {
@@ -116,6 +121,7 @@ TEST(Contract, Rule9AHealthyBlockCostsNothing) {
     EXPECT_EQ(report.totals.slow_requests, 0U);
     EXPECT_EQ(report.totals.commits, 0U);
   }
+  expect_found(Bug::healthy_detour, "quiet");
 }
 
 TEST(Contract, Rule10NothingHangsForEver) {

@@ -47,7 +47,7 @@ moved() { # NAME AT LEAST
   [ "$(figure "$1" remapped_blocks)" -ge "$2" ]
 }
 
-# Reads take 20 ms, so that all of it is many turns; between them, a signal or a suspend ends it,
+# Reads take 200 ms, so that all of it is many turns; between them, a signal or a suspend ends it,
 # with a rest.
 scenario_mark_ends_early_with_a_signal_and_a_suspend() {
   main=$(null_disk m 16) spare=$(null_disk s 24)
@@ -55,7 +55,8 @@ scenario_mark_ends_early_with_a_signal_and_a_suspend() {
   put "$main" 20000 /tmp/a.img
   size=$(sectors_of "$main")
   modprobe dm-delay
-  dmsetup create slow --table "0 $size delay $main 0 20 $main 0 0"
+  # So slow that neither mark can end before it is told to, however late that is.
+  dmsetup create slow --table "0 $size delay $main 0 200 $main 0 0"
   make_volume vol /dev/mapper/slow "$spare"
   dmsetup message vol 0 mark "0+$size" >/tmp/mark.log &
   marking=$!
@@ -72,6 +73,9 @@ scenario_mark_ends_early_with_a_signal_and_a_suspend() {
   wait $marking || fail "mark: $(cat /tmp/mark.log)"
   grep -q " unchanged $first lost 0 rest [1-9]" /tmp/mark.log || fail "mark: $(cat /tmp/mark.log)"
   rest=$(sed 's/.* rest //' /tmp/mark.log)
+  dmsetup suspend slow
+  dmsetup load slow --table "0 $size linear $main 0"
+  dmsetup resume slow
   dmsetup resume vol
   expect "blocks before the rest" "$(figure vol remapped_blocks)" $((rest / 8))
   dmsetup message vol 0 mark "$rest+$((size - rest))" | grep -q " lost 0$" || fail "the rest"
