@@ -2,7 +2,6 @@
 # Libraries that the folders link. scripts/install-packages lists the Debian packages they are in.
 find_package(Threads REQUIRED)
 find_package(fmt REQUIRED)
-find_package(spdlog REQUIRED)
 find_package(nlohmann_json REQUIRED)
 find_package(CLI11 REQUIRED)
 

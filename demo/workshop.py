@@ -95,14 +95,17 @@ class Workshop:
             self.undo.remove(entry)
             entry[1]()
 
-    def run(self, *command, check=True, capture=True, seconds=120, **options):
+    def run(self, *command, check=True, capture=True, seconds=600, **options):
         """The completed process; its output is text."""
         command = [find_tool(command[0])] + [str(word) for word in command[1:]]
         if capture:
             options.setdefault("stdout", subprocess.PIPE)
             options.setdefault("stderr", subprocess.STDOUT)
-        done = subprocess.run(command, env=self.environment, text=True, errors="replace",
-                              stdin=subprocess.DEVNULL, timeout=seconds, check=False, **options)
+        try:
+            done = subprocess.run(command, env=self.environment, text=True, errors="replace",
+                                  stdin=subprocess.DEVNULL, timeout=seconds, check=False, **options)
+        except subprocess.TimeoutExpired as expired:
+            raise DemoError(f"`{shlex.join(command)}` did not end within {seconds} s") from expired
         if check and done.returncode != 0:
             raise DemoError(f"`{shlex.join(command)}` ended with {done.returncode}:\n"
                             f"{(done.stdout or '').strip()}")
