@@ -188,6 +188,26 @@ TEST_F(OnImages, EveryMetadataBlockThatIsDamagedAloneIsRepaired) {
   }
 }
 
+// core/log/damage_test.cpp has all bytes, before the same loader. The step is prime: of each place
+// other bytes.
+TEST_F(OnImages, ADamagedByteIsFoundWhereverItIs) {
+  const SpareLayout layout = layouts()[0];
+  const Sector places[] = {layout.superblock[0],          layout.superblock[2],
+                           layout.checkpoint_block(0, 0), layout.checkpoint_block(1, 0),
+                           layout.checkpoint_block(0, 1), layout.journal_slot(0, 0),
+                           layout.journal_slot(1, 1)};
+  u32 byte = 0;
+  for (const Sector place : places) {
+    for (; byte < kMetaBytes; byte += 53) {
+      damage(spare_1_, place, byte);
+      EXPECT_FALSE(is_clean(examine(*arrange(disks_)))) << place.value << " " << byte;
+      damage(spare_1_, place, byte);  // and back
+    }
+    byte -= kMetaBytes;
+  }
+  EXPECT_TRUE(is_clean(examine(*arrange(disks_))));
+}
+
 TEST_F(OnImages, TwoBlocksThatAreDamagedTogetherAreRepairedOrRefused) {
   const SpareLayout layout = layouts()[0];
   const Sector places[] = {layout.superblock[0],          layout.superblock[1],

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import unittest
 
-from harness import CliTest, FAILED, MIB, PROGRAM, REFUSED, loop_device, partitions
+from harness import CliTest, FAILED, MIB, PROGRAM, REFUSED, content, loop_device, partitions
 
 
 class CreateOnBlockDevices(CliTest):
@@ -49,12 +49,14 @@ class CreateOnBlockDevices(CliTest):
         target.mkdir()
         with loop_device(self.main) as main:
             subprocess.run(["mount", main, target], check=True)
+            before = content(self.spare)
             try:
                 result = self.run_program("create", "tank", "--main", main, "--spare", self.spare)
             finally:
                 subprocess.run(["umount", target], check=True)
         self.assertEqual(result.code, REFUSED)
         self.assert_one_line(result, "main", "in use")
+        self.assertEqual(content(self.spare), before)
 
     def test_a_disk_and_its_own_partition(self):
         with loop_device(self.main) as disk, \
