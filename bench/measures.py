@@ -8,10 +8,10 @@ import time
 
 from load import Job, alternate, measure, middle, ratio
 from report import median
-from servers import Volume, make_data, nbdkit, qemu_fuse, qemu_nbd
+from servers import Volume, bare_server, make_data, nbdkit, qemu_fuse, qemu_nbd
 
 DISK_BYTES = 512 << 20
-OURS, NBDKIT, QEMU = "dm-remap", "nbdkit file", "qemu-nbd"
+OURS, NBDKIT, QEMU, BARE = "dm-remap", "nbdkit file", "qemu-nbd", "bare server"
 REMAPS = 1_000_000
 TEBIBYTE = 1 << 40
 
@@ -81,7 +81,8 @@ class Bench:
     def nbd(self):
         group = "NBD, 4 KiB random I/O of a file in memory"
         servers = [self.served("nbd"), nbdkit(self.workshop, self.path("peer")),
-                   qemu_nbd(self.workshop, self.path("peer"))]
+                   qemu_nbd(self.workshop, self.path("peer")),
+                   bare_server(self.workshop, self.build, DISK_BYTES)]
         jobs = {f"{kind}, {clients} client{'s' * (clients > 1)}, depth {depth}":
                 Job(kind, depth=depth, clients=clients)
                 for kind in ("randread", "randwrite")
@@ -101,6 +102,12 @@ class Bench:
                 ours = middle(results, OURS, name, "cpu_per_io_us")
                 self.report.add(group, f"{name}: CPU per I/O of {NBDKIT}", cpu, "x", 0.35, "below",
                                 f"{ours:.1f} us")
+                # It reads and writes nothing: no server can be faster.
+                bare = ratio(results, BARE, NBDKIT, name, "cpu_per_io_us")
+                self.report.add(group, f"... at least, with a {BARE}", bare, "x")
+            self.report.add(group, f"... at most, with a {BARE}: of {NBDKIT}",
+                            ratio(results, BARE, NBDKIT, name, "iops"), "x",
+                            note=f"{middle(results, BARE, name, 'iops'):,.0f} IOPS")
         for server in servers:
             server.stop()
         return group

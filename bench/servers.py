@@ -70,6 +70,13 @@ def nbdkit(workshop, path):
     return Peer(workshop, "nbdkit file", ["nbdkit", "-f", "-U", socket, "file", path], socket)
 
 
+def bare_server(workshop, build, size):
+    """Answers without looking at any data: what a client and the sockets leave to any server."""
+    socket = new_path(workshop, "bare")
+    return Peer(workshop, "bare server",
+                [os.path.join(build, "bench", "bare_server"), socket, str(size)], socket)
+
+
 def qemu_nbd(workshop, path):
     socket = new_path(workshop, "qemu-nbd")
     return Peer(workshop, "qemu-nbd",
