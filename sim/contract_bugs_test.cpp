@@ -31,6 +31,8 @@ Enumeration long_journal() { return enumerate_long_journal(7); }
 Enumeration bad_spare_blocks() { return enumerate_bad_spare_blocks(7); }
 Enumeration refused_flushes() { return enumerate_refused_flushes(7, 1); }
 Enumeration failing_openings() { return enumerate_failing_openings(8, 1, 13); }
+Enumeration losses_of_three() { return enumerate_losses(7, 3, 3); }
+Enumeration losses_of_one() { return enumerate_losses(7, 1, 3); }
 Enumeration restarts_after_refusals() { return enumerate_restarts_after_refusals(8, 1); }
 Enumeration flipped_bits() { return enumerate_bad_metadata(7, 1, BadBlock::bit_flip); }
 Enumeration torn_metadata() { return enumerate_torn_metadata(7, 1); }
@@ -84,6 +86,8 @@ constexpr Quarry kQuarries[] = {
     DMR_QUARRY(zombie_commit, "full-and-refused"),
     DMR_QUARRY(bad_spare_forgotten, "spare blocks that refuse data", bad_spare_blocks),
     DMR_QUARRY(second_copy_unread, "bits flipped in each metadata block", flipped_bits),
+    DMR_QUARRY(lagging_taken_for_whole, "losses after an opening", losses_of_three),
+    DMR_QUARRY(passed_over_forgotten, "losses after an opening", losses_of_one),
     DMR_QUARRY(lagging_not_refreshed, "absent-spare"),
 };
 #undef DMR_QUARRY

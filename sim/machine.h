@@ -61,6 +61,7 @@ class Machine final : private Engine, private FindingSink, private VolumeView {
   bool run_until(const std::function<bool()>& done, const char* what);
   // Waits end without an answer, and without blame, after so many more events; 0: never.
   void stop_after(u64 events) { stop_at_ = events == 0 ? 0 : world.events_run() + events; }
+  [[nodiscard]] bool stop_is_set() const { return stop_at_ != 0; }
   [[nodiscard]] bool stopped() const { return stop_at_ != 0 && world.events_run() >= stop_at_; }
   // Waits for all requests.
   bool drain();

@@ -21,11 +21,13 @@ namespace {
 constexpr u64 kRuns = 5;
 constexpr u32 kSubsets = 1;
 constexpr u64 kStride = 1000;
+constexpr u64 kStrideOfLosses = 50;
 constexpr u64 kFirstOfOpenings = 8;
 #else
 constexpr u64 kRuns = 220;
 constexpr u32 kSubsets = 4;
 constexpr u64 kStride = 13;
+constexpr u64 kStrideOfLosses = 3;
 constexpr u64 kFirstOfOpenings = 7;
 #endif
 constexpr u64 kParts = 4;
@@ -96,6 +98,7 @@ TEST(Run, OneSeedRepeatsARunToTheLastStep) {
 
 // The number of spares.
 class Enumerate : public testing::TestWithParam<u32> {
+
  protected:
   static void expect_ok(const Enumeration& all, u64 least_points) {
     EXPECT_TRUE(all.ok()) << all.text();
@@ -103,6 +106,8 @@ class Enumerate : public testing::TestWithParam<u32> {
     std::printf("  %s", all.text().c_str());
   }
 };
+
+class EnumerateLosses : public Enumerate {};
 
 TEST_P(Enumerate, EveryPowerCut) { expect_ok(enumerate_power_cuts(7, GetParam(), kSubsets), 500); }
 
@@ -134,6 +139,14 @@ TEST_P(Enumerate, EveryFailingIoOfAnOpening) {
     expect_ok(enumerate_failing_openings(seed, GetParam(), kStride), 100);
   }
 }
+
+TEST_P(EnumerateLosses, AfterEachOpening) {
+  for (const u64 seed : {7U, 8U}) {
+    expect_ok(enumerate_losses(seed, GetParam(), kStrideOfLosses), 100);
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Spares, EnumerateLosses, testing::Values(1U, 2U, 3U));
 
 TEST_P(Enumerate, EveryFailingAllocationOfAnOpening) {
   expect_ok(enumerate_failing_calls(7, GetParam(), HostCall::memory), 10);

@@ -60,6 +60,8 @@ enum class Bug : u8 {
   second_copy_unread,        // only the first copy of a journal block is looked at
   skipped_member_live,       // a member that missed a commit is not recorded as out
   divergence_ignored,        // members that were changed apart from each other are opened together
+  lagging_taken_for_whole,   // a live spare without the newest block need not get it at an opening
+  passed_over_forgotten,     // an opening goes on from a place that one checkpoint knows of
   lagging_not_refreshed,     // a member that comes back serves without the newest log
 };
 inline constexpr u32 kBugs = static_cast<u32>(Bug::lagging_not_refreshed) + 1;

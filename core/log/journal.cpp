@@ -26,7 +26,11 @@ bool Journal::is_fetched(u32 index, ChainPoint point) const {
   const DeviceIo& io = context_.io(index);
   if (io.status != IoStatus::ok) return false;
   auto& block = StoreContext::as<format::JournalBlock>(io.buffer);
-  return block.header.sequence == point.sequence && block.records <= format::kJournalRecords &&
+  // All of it: a copy that is written again must be as it was.
+  const format::Place place =
+      context_.place(format::Kind::journal, io.member, block.header.area, io.sector);
+  return format::check(block, place) == format::Verdict::ok &&
+         block.header.sequence == point.sequence && block.records <= format::kJournalRecords &&
          chain_crc(block) == point.crc;
 }
 

@@ -36,10 +36,11 @@ class Journal {
   };
   // What a chain of blocks is like: from its newest down to, and without, its end.
   struct Chain {
-    bool whole = false;     // each block has a good copy
-    bool redundant = true;  // ... two of them
-    u64 missing = 0;        // the sequence where it breaks
-    ChainPoint end;         // what the oldest block names as its predecessor
+    bool whole = false;  // each block has a good copy
+    // ... two of them, and each live spare one: any copy may go, and whoever is left has all.
+    bool redundant = true;
+    u64 missing = 0;  // the sequence where it breaks
+    ChainPoint end;   // what the oldest block names as its predecessor
   };
 
   explicit Journal(StoreContext& context) : context_(context) {}
@@ -95,8 +96,12 @@ class Journal {
   [[nodiscard]] static bool holds(const Slot& slot, ChainPoint point);
   // An intact slot shows that no block with this sequence has been acknowledged.
   [[nodiscard]] bool is_ruled_out(u64 sequence) const;
-  // A slot that holds the block, and the number of those that do; null when none does.
-  [[nodiscard]] const Slot* find(ChainPoint point, u32& copies) const;
+  struct Copies {
+    const Slot* one = nullptr;  // null when no slot holds the block
+    u32 count = 0;
+    MemberSet holders;
+  };
+  [[nodiscard]] Copies find(ChainPoint point) const;
   Status open_table();
   Task<Status> gather_area(FrameStack& frames, Member member, u8 area);
   void note(Slot& slot, std::byte* memory, IoStatus io, const format::Place& place) const;

@@ -171,18 +171,18 @@ ChainPoint Journal::locate(u64 at_most, u32 crc) const {
   return point;
 }
 
-const Journal::Slot* Journal::find(ChainPoint point, u32& copies) const {
-  const Slot* found = nullptr;
-  copies = 0;
+Journal::Copies Journal::find(ChainPoint point) const {
+  Copies copies;
   for (Member m = 1; m < context_.members(); ++m) {
     for (u32 area = 0; in_table_.has(m) && area < kAreas; ++area) {
       const Slot& slot = slot_of(m, area, point.sequence);
       if (!holds(slot, point)) continue;
-      found = &slot;
-      ++copies;
+      copies.one = &slot;
+      ++copies.count;
+      copies.holders.add(m);
     }
   }
-  return found;
+  return copies;
 }
 
 Journal::Chain Journal::follow(ChainPoint from, u64 down_to) {
@@ -190,16 +190,17 @@ Journal::Chain Journal::follow(ChainPoint from, u64 down_to) {
   path_length_ = 0;
   ChainPoint at = from;
   while (at.sequence > down_to) {
-    u32 copies = 0;
-    const Slot* slot = find(at, copies);
-    if (slot == nullptr || path_length_ == kMaxJournalSlots) {
+    const Copies copies = find(at);
+    if (copies.one == nullptr || path_length_ == kMaxJournalSlots) {
       chain.missing = at.sequence;
       return chain;
     }
-    if (copies < 2) chain.redundant = false;
+    // A spare without it is live all the same: when the others are retired, it is the state.
+    const bool is_everywhere = copies.holders == in_table_ || DMR_BUG(lagging_taken_for_whole);
+    if (copies.count < 2 || !is_everywhere) chain.redundant = false;
     path_[path_length_++] = at;
-    DMR_ASSERT(slot->previous_sequence < at.sequence);
-    at = {slot->previous_sequence, slot->previous_crc};
+    DMR_ASSERT(copies.one->previous_sequence < at.sequence);
+    at = {copies.one->previous_sequence, copies.one->previous_crc};
   }
   chain.whole = true;
   chain.end = at;

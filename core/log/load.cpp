@@ -279,9 +279,14 @@ Task<Status> MetadataStore::verify_other_checkpoints(FrameStack& frames) {
   co_return Status::ok;
 }
 
-// True when the same state would be found with any one checkpoint or journal copy gone.
+// True when the same state would be found with any one checkpoint or journal copy gone, or on any
+// one of the live spares.
 bool MetadataStore::is_solid() {
   if (!checkpoints_.settle() || needs_refresh_) return false;
+  // A place that was passed over by a checkpoint: the next block will name it as its predecessor,
+  // and only checkpoints that cover it know of it.
+  const bool is_passed_over = head_ != newest_block_ && !DMR_BUG(passed_over_forgotten);
+  if (is_passed_over && head_.sequence > checkpoints_.older_covered().sequence) return false;
   const Journal::Chain chain =
       follow_from_older(checkpoints_.newest_covered(), checkpoints_.older_covered());
   return chain.whole && chain.redundant;

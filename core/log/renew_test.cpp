@@ -259,5 +259,36 @@ TEST_F(RenewOfTwo, NorWhenOneBlockOfTheOthersJournalIsDamaged) {
   expect_all_after_every_cut();
 }
 
+// One read of it gives a wrong checksum, and only that one: what is written then must not be what
+// was read.
+TEST(RenewTail, ACopyThatWasReadBadlyIsNotWrittenBack) {
+  StoreBench bench;
+  ASSERT_EQ(bench.make(), Status::ok);
+  ASSERT_TRUE(bench.commit(1, 1, 20));
+  const MapModel::Map expected = bench.model.map;
+  bench.restart();
+  ASSERT_EQ(bench.load(), Status::ok);
+  const Sector copy = bench.store->layout(1).journal_slot(0, bench.store->head().sequence);
+  const auto flip = [&bench, copy] {
+    constexpr std::size_t kCrc = offsetof(format::BlockHeader, crc);
+    bench.disks.bytes(1)[copy.value * kSectorBytes + kCrc] ^= std::byte{1};
+  };
+  int reads = 0;
+  bench.disks.fault = [&, flipped = false](const DeviceIo& io) mutable {
+    if (flipped) flip();
+    flipped = io.op == IoOp::read && io.sector == copy && reads++ == 0;
+    if (flipped) flip();
+    return MemoryDisks::Fate{};
+  };
+  ASSERT_EQ(bench.begin(), Status::ok);
+  bench.disks.fault = nullptr;
+  EXPECT_EQ(reads, 1);
+  bench.disks.restore(bench.disks.durable());
+  bench.restart();
+  ASSERT_EQ(bench.load(), Status::ok);
+  EXPECT_TRUE(bench.findings.all.empty());
+  EXPECT_EQ(bench.model.map, expected);
+}
+
 }  // namespace
 }  // namespace dmr
