@@ -57,9 +57,9 @@ enum class HostCall : u8 { io, memory, page, timer };
 // after the opening and at every `stride`-th event in it.
 [[nodiscard]] Enumeration enumerate_failing_openings(u64 seed, u32 spares, u64 stride);
 
-// The power goes at every `stride`-th event of the workload, and after the refusal of each commit in
-// turn. Then an opening, one more commit, and a loss: of all spares but one, or of one block of a
-// checkpoint.
+// The power goes at every `stride`-th event of the workload, and of those behind each commit that
+// is refused in turn. Then an opening, one more commit, and a loss: of all spares but one, or of
+// one block of a checkpoint.
 [[nodiscard]] Enumeration enumerate_losses(u64 seed, u32 spares, u64 stride);
 
 // Every metadata block of every spare x what is wrong with it. The set must open and be right, and
