@@ -37,6 +37,12 @@ scenario_write_to_bad_blocks_is_transparent_and_survives() {
   start_volume vol "$main" "$spare"
   get /dev/mapper/vol 0 8192 /tmp/b.img 4k
   cmp /tmp/a.img /tmp/b.img
+  # Main's blocks, spare's, and one that turns bad now, in requests that are as large as they come.
+  bad_blocks m 3000 3007
+  pattern b 8192 >/tmp/b.img
+  put /dev/mapper/vol 0 /tmp/b.img 1M
+  same_at /dev/mapper/vol 0 /tmp/b.img
+  expect "remapped blocks after large writes" "$(figure vol remapped_blocks)" 20
   dmsetup remove vol
   dm-remap check "$main" "$spare" >/tmp/check.log || fail "check finds faults"
 }
