@@ -70,15 +70,41 @@ scenario_merged_requests_remap_bad_blocks_only() {
   expect "remapped blocks" "$(figure vol remapped_blocks)" 8
 }
 
+# Main's answers take half a second, so that all eight have failed before the first is recovered.
 scenario_eight_writers_hit_the_same_bad_block() {
   main=$(null_disk m 32) spare=$(null_disk s 8)
-  make_volume vol "$main" "$spare"
+  modprobe dm-delay
+  dmsetup create slow --table "0 $(sectors_of "$main") delay $main 0 0 $main 0 500"
+  make_volume vol /dev/mapper/slow "$spare"
   bad_blocks m 4096 4103
-  fio --name=same --filename=/dev/mapper/vol --rw=write --bs=4k --offset=2m --size=4k --loops=8 \
-    --direct=1 --ioengine=libaio --iodepth=1 --numjobs=8 --buffer_pattern=0xabcd \
-    --group_reporting --minimal >/tmp/fio.log
+  for n in 1 2 3 4 5 6 7 8; do
+    sectors fill /dev/mapper/vol 4096 8 "$n" >"/tmp/taken$n" &
+  done
+  wait
+  expect "sectors that were taken" "$(cat /tmp/taken[1-8] | tr '\n' ' ')" "8 8 8 8 8 8 8 8 "
+  expect "slow requests" "$(figure vol slow_requests)" 8
+  # One of them was the last: the block is wholly its.
+  get /dev/mapper/vol 4096 8 /tmp/b.img
+  read -r _ seed _ </tmp/b.img
+  pattern "$seed" 8 >/tmp/x.img
+  cmp /tmp/x.img /tmp/b.img || fail "a mixture"
   expect "remapped blocks" "$(figure vol remapped_blocks)" 1
   expect "spare blocks used" "$(figure vol spare_used)" 1
+
+  # And many times on its new home.
+  {
+    printf '[global]\nfilename=/dev/mapper/vol\nrw=write\nbs=4k\noffset=2m\nsize=4k\nloops=8\n'
+    printf 'direct=1\nioengine=libaio\niodepth=1\n'
+    for n in 1 2 3 4 5 6 7 8; do printf '[%s]\nbuffer_pattern=0xa%s\n' "w$n" "$n"; done
+  } >/tmp/same.fio
+  fio --minimal /tmp/same.fio >/tmp/fio.log
+  get /dev/mapper/vol 4096 8 /tmp/b.img
+  bytes=$(od -A n -v -t x1 -w1 /tmp/b.img | sort -u | tr -d '\n')
+  case $bytes in
+    " a"[1-8]) ;;
+    *) fail "a mixture:$bytes" ;;
+  esac
+  expect "spare blocks used later" "$(figure vol spare_used)" 1
 }
 
 scenario_eight_jobs_of_verified_load_on_bad_blocks() {
