@@ -157,16 +157,27 @@ scenario_sixteen_failed_requests_are_committed_together() {
   [ $commits -le 3 ] || fail "$commits commits"
 }
 
+discarded_at() { # DEVICE: sectors that the driver was told of
+  awk '{print $14}' "/sys/block/${1##*/}/stat"
+}
+
 scenario_discard_goes_through_and_remapped_blocks_stay() {
   main=$(null_disk m 32) spare=$(null_disk s 8)
   make_volume vol "$main" "$spare"
   bad_blocks m 800 807
   pattern a 64 >/tmp/a.img
   put /dev/mapper/vol 768 /tmp/a.img
+  put /dev/mapper/vol 4096 /tmp/a.img
+  before=$(discarded_at "$main")
   blkdiscard --offset $((512 * 4096)) --length $((512 * 4096)) /dev/mapper/vol
+  expect "sectors discarded at the disk" $(($(discarded_at "$main") - before)) 4096
+  # This disk forgets them.
+  head -c 32768 /dev/zero >/tmp/zero.img
+  same_at /dev/mapper/vol 4096 /tmp/zero.img
   same_at /dev/mapper/vol 768 /tmp/a.img
   blkdiscard --offset 0 --length $((512 * 4096)) /dev/mapper/vol
   [ "$(figure vol discards)" -gt 0 ] || fail "no discard arrived"
+  [ $(($(discarded_at "$main") - before)) -gt 4096 ] || fail "no second discard at the disk"
   put /dev/mapper/vol 768 /tmp/a.img
   same_at /dev/mapper/vol 768 /tmp/a.img
 }
