@@ -163,6 +163,23 @@ scenario_figures_tell_what_happened() {
   done
 }
 
+# One request in 64 of each CPU is timed.
+scenario_latency_histograms_have_every_64th_request() {
+  main=$(null_disk m 16) spare=$(null_disk s 8)
+  make_volume vol "$main" "$spare"
+  cpus=$(grep -c ^processor /proc/cpuinfo)
+  for way in write read; do
+    fio --name=some --filename=/dev/mapper/vol --rw=rand$way --bs=4k --size=8m --direct=1 \
+      --ioengine=libaio --iodepth=8 --minimal >/tmp/fio.log
+    sent=$(figure vol "${way}s") timed=0
+    [ "$sent" -ge 2048 ] || fail "only ${sent} ${way}s are counted"
+    for bucket in $(figure vol ${way}_latency); do timed=$((timed + bucket)); done
+    # What lies before the first and behind the last timed one of a CPU may be others.
+    [ $timed -ge $((sent / 64 - cpus)) ] && [ $timed -le $((sent / 64 + cpus)) ] ||
+      fail "$timed of $sent ${way}s are timed"
+  done
+}
+
 scenario_wrong_and_damaged_members_are_refused() {
   main=$(null_disk m 32) spare=$(null_disk s 8) other=$(null_disk o 8)
   dm-remap create other --main "$main" --spare "$other" >/tmp/create.log
