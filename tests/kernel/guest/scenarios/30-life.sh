@@ -106,6 +106,23 @@ scenario_blocks_move_there_and_back_under_verified_load() {
   expect "remapped blocks" "$(figure vol remapped_blocks)" 0
 }
 
+# One write, of which main has nothing yet when its block is to move.
+scenario_a_block_moves_after_the_writes_that_are_under_way() {
+  main=$(null_disk m 16) spare=$(null_disk s 8)
+  modprobe dm-delay
+  dmsetup create slow --table "0 $(sectors_of "$main") delay $main 0 0 $main 0 1500"
+  make_volume vol /dev/mapper/slow "$spare"
+  sectors fill /dev/mapper/vol 8192 8 new >/tmp/taken &
+  sleep 0.5
+  dmsetup message vol 0 mark 8192+8 | grep -q '^changed 1 ' || fail mark
+  wait
+  expect "sectors that were taken" "$(cat /tmp/taken)" 8
+  # Else it came after the mark, and the engine let it wait.
+  expect "slow requests" "$(figure vol slow_requests)" 0
+  pattern new 8 >/tmp/x.img
+  same_at /dev/mapper/vol 8192 /tmp/x.img
+}
+
 # Reads take 20 ms, so that all of it is many turns; between them, a signal or a suspend ends it,
 # with a rest.
 scenario_mark_ends_early_with_a_signal_and_a_suspend() {
