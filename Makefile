@@ -86,8 +86,8 @@ MODULE := build/kernel/src/dm_remap.ko
 kernel:
 	@scripts/install-packages kernel
 	@scripts/kernel-sources build/kernel/src
-	@$(MAKE) --no-print-directory -C $(or $(KDIR),$$(ls -d /lib/modules/*/build | tail -1)) \
-	  M=$(CURDIR)/build/kernel/src -j$(JOBS) modules
+	@MAKE="$(MAKE)" scripts/build-module \
+	  "$(or $(KDIR),$$(ls -d /lib/modules/*/build | tail -1))" $(CURDIR)/build/kernel/src $(JOBS)
 	@tests/kernel/check-objects build/kernel/src
 	@strip --strip-debug -o build/kernel/dm_remap.ko $(MODULE)
 	@echo "$(MODULE): $$(stat -c %s build/kernel/dm_remap.ko) bytes when stripped"

@@ -46,10 +46,12 @@ bad_blocks() { # NAME FIRST LAST; in parts, because 6.1 sorts longer ranges wron
     bb=$((be + 1))
   done
 }
-# 16 MiB of scsi_debug: real sense data. Sectors 4660 to 4662 are unreadable after medium_errors 2.
+# scsi_disk [PARAMETER...]: 16 MiB of scsi_debug, with real sense data. Sectors 4660 to 4662 are
+# unreadable after medium_errors 2.
 scsi_disk() {
   modprobe sd_mod
-  modprobe scsi_debug dev_size_mb=16 opts=0 delay=0 medium_error_start=4660 medium_error_count=3
+  modprobe scsi_debug dev_size_mb=16 opts=0 delay=0 medium_error_start=4660 medium_error_count=3 \
+    "$@"
   for round in $(seq 50); do
     disk=$(ls /sys/bus/pseudo/drivers/scsi_debug/adapter0/host*/target*/*/block 2>/dev/null) &&
       [ -b "/dev/$disk" ] && break

@@ -2,8 +2,11 @@
 // Replays what dm-log-writes has logged, up to each point at which the power may have been cut.
 //   log_replay LOG TARGET ENTRY
 // applies the entries from number ENTRY on, through the next one that was a flush or had FUA, and
-// prints `<next entry> <entries> <newest mark, or ->`. The log's layout: a sector with the
-// superblock, then for each entry a sector with its description and a mark's text, and its data.
+// prints `<next entry> <entries> <newest mark, or ->`.
+//   log_replay LOG
+// prints each entry that is no mark: `<newest mark, or -> <sector> <sectors> <flags>`.
+// The log's layout: a sector with the superblock, then for each entry a sector with its description
+// and a mark's text, and its data.
 #include <algorithm>
 #include <array>
 #include <cstdint>
@@ -80,6 +83,17 @@ class Replay {
                 static_cast<unsigned long long>(superblock_.entries), mark_.c_str());
   }
 
+  void list() {
+    for (std::uint64_t number = 0; number < superblock_.entries; ++number) {
+      const Entry entry = next();
+      if ((entry.flags & kMark) != 0) continue;
+      std::printf("%s %llu %llu %llu\n", mark_.c_str(),
+                  static_cast<unsigned long long>(entry.sector),
+                  static_cast<unsigned long long>(entry.sectors),
+                  static_cast<unsigned long long>(entry.flags));
+    }
+  }
+
  private:
   Entry next() {
     std::array<char, kSectorBytes> sector{};
@@ -116,8 +130,13 @@ class Replay {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 4) give_up("usage: log_replay LOG TARGET ENTRY");
+  if (argc != 2 && argc != 4) give_up("usage: log_replay LOG [TARGET ENTRY]");
   const int log = open(argv[1], O_RDONLY | O_CLOEXEC);
+  if (argc == 2) {
+    if (log < 0) give_up("the log cannot be opened");
+    Replay(log, -1).list();
+    return 0;
+  }
   const int target = open(argv[2], O_RDWR | O_CLOEXEC);
   if (log < 0 || target < 0) give_up("a device cannot be opened");
   Replay(log, target).run(std::strtoull(argv[3], nullptr, 10));

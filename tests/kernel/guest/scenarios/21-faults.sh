@@ -61,20 +61,18 @@ scenario_a_pulled_cable_marks_nothing() {
 logged() {
   dmsetup create "$3" --table "0 $(sectors_of "$1") log-writes $1 $2"
 }
-flushes_in() { # LOG: entries with the flush flag
-  entries=$(od -A n -t u8 -j 16 -N 8 "$1" | tr -d ' ')
-  at=512 count=0
-  while [ "$entries" -gt 0 ]; do
-    set -- "$1" $(od -A n -t u8 -j $at -N 32 "$1")
-    [ $(($4 & 1)) -eq 0 ] || count=$((count + 1))
-    at=$((at + 512))
-    [ $(($4 & 4)) -ne 0 ] || at=$((at + $3 * 512))
-    entries=$((entries - 1))
-  done
-  echo $count
+logged_with() { # LOG MARK FLAG [SECTOR]: entries behind MARK and before the next with that flag
+  log_replay "$1" | awk -v mark="$2" -v flag="$3" -v at="${4:-}" '
+    $1 == mark && int($4 / flag) % 2 && (at == "" || $2 == at) {n++}
+    END {print n + 0}'
+}
+mark_logs() {
+  dmsetup message lmain 0 mark "$1"
+  dmsetup message lspare 0 mark "$1"
 }
 
-scenario_flush_reaches_both_members() {
+scenario_flush_and_fua_reach_both_members() {
+  flush=1 fua=2
   NULL_CACHE=2
   main=$(null_disk m 32) spare=$(null_disk s 8)
   NULL_CACHE=
@@ -83,22 +81,34 @@ scenario_flush_reaches_both_members() {
   logged "$spare" "$spare_log" lspare
   make_volume vol /dev/mapper/lmain /dev/mapper/lspare
   dmsetup message vol 0 mark 800+8 >/tmp/mark.log
+  home=$(dmsetup message vol 0 map | awk 'NR == 1 {print $4 * 8}')
   pattern a 8 >/tmp/a.img
   put /dev/mapper/vol 800 /tmp/a.img
   before=$(figure vol flushes)
-  dmsetup message lmain 0 mark before_sync
+  mark_logs both
   dd if=/tmp/a.img of=/dev/mapper/vol bs=4k count=1 seek=10 conv=notrunc,fsync status=none
   [ "$(figure vol flushes)" -ge $((before + 2)) ] ||
     fail "flushes: $before, then $(figure vol flushes)"
   # Nothing new on the spare: main alone is flushed.
   before=$(figure vol flushes)
+  mark_logs main
   dd if=/tmp/a.img of=/dev/mapper/vol bs=4k count=1 seek=10 conv=notrunc,fsync status=none
   expect "flushes of a healthy fsync" "$(figure vol flushes)" $((before + 1))
+  # Each write with FUA, the first to main, the second to the spare.
+  for at in 80 800; do
+    mark_logs "at$at"
+    dd if=/tmp/a.img of=/dev/mapper/vol bs=4k seek=$((at / 8)) oflag=direct,dsync conv=notrunc \
+      status=none
+  done
   dmsetup remove vol
   dmsetup remove lmain
   dmsetup remove lspare
-  [ "$(flushes_in "$main_log")" -ge 2 ] || fail "main saw $(flushes_in "$main_log") flushes"
-  [ "$(flushes_in "$spare_log")" -ge 1 ] || fail "the spare saw no flush"
+  [ "$(logged_with "$main_log" both $flush)" -ge 1 ] || fail "main saw no flush"
+  [ "$(logged_with "$spare_log" both $flush)" -ge 1 ] || fail "the spare saw no flush"
+  [ "$(logged_with "$main_log" main $flush)" -ge 1 ] || fail "main saw no second flush"
+  expect "flushes of a spare with nothing new" "$(logged_with "$spare_log" main $flush)" 0
+  expect "FUA at main" "$(logged_with "$main_log" at80 $fua 80)" 1
+  expect "FUA at the spare" "$(logged_with "$spare_log" at800 $fua "$home")" 1
 }
 
 # 16 FUA writes, no flush. Prints how many of them the engine has served itself.

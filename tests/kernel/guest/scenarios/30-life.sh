@@ -2,6 +2,10 @@
 # Suspend, resume, reload and removal while requests are under way.
 set -euo pipefail
 
+moved() { # NAME AT LEAST
+  [ "$(figure "$1" remapped_blocks)" -ge "$2" ]
+}
+
 scenario_suspend_and_reload_under_load() {
   main=$(null_disk m 32) spare=$(null_disk s 8)
   make_volume vol "$main" "$spare"
@@ -43,8 +47,80 @@ scenario_removal_with_errors_in_flight() {
   dm-remap check "$main" "$spare" >/tmp/check.log || fail "check finds faults"
 }
 
-moved() { # NAME AT LEAST
-  [ "$(figure "$1" remapped_blocks)" -ge "$2" ]
+# Four writers at once on nothing but bad blocks; then the target `error` takes the volume's place
+# beneath them. What they were told is written is there when the volume is started again.
+scenario_what_was_acknowledged_survives_a_forced_removal() {
+  main=$(null_disk m 64) spare=$(null_disk s 48)
+  make_volume vol "$main" "$spare"
+  for round in 1 2 3; do
+    base=$((round * 32768))
+    bad_blocks m $base $((base + 8191))
+    before=$(figure vol remapped_blocks)
+    for n in 0 1 2 3; do
+      sectors fill /dev/mapper/vol $((base + n * 2048)) 2048 "$round$n" >"/tmp/taken$n" &
+    done
+    within 60 moved vol $((before + 40))
+    case $round in
+      3) dm-remap stop vol --force ;;
+      *) dmsetup remove --force vol 2>/tmp/busy || true ;;
+    esac
+    wait
+    dmsetup remove vol 2>/dev/null || true
+    start_volume vol "$main" "$spare"
+    sum=0
+    for n in 0 1 2 3; do
+      read -r taken <"/tmp/taken$n"
+      sum=$((sum + taken))
+      pattern "$round$n" "$taken" >/tmp/x.img
+      [ "$taken" -eq 0 ] || same_at /dev/mapper/vol $((base + n * 2048)) /tmp/x.img
+    done
+    [ $sum -lt 8192 ] || fail "the removal came too late"
+    [ $sum -gt 0 ] || fail "nothing was written"
+  done
+  dmsetup remove vol
+  dm-remap check "$main" "$spare" >/tmp/check.log || fail "check finds faults"
+}
+
+# Writes to main take 100 ms, longer than a grace period of RCU: blocks are moved while some of
+# theirs are under way.
+scenario_blocks_move_there_and_back_under_verified_load() {
+  main=$(null_disk m 32) spare=$(null_disk s 16)
+  modprobe dm-delay
+  dmsetup create slow --table "0 $(sectors_of "$main") delay $main 0 0 $main 0 100"
+  make_volume vol /dev/mapper/slow "$spare"
+  fio --name=load --filename=/dev/mapper/vol --rw=randwrite --bsrange=4k-16k --size=2m --loops=3 \
+    --direct=1 --ioengine=libaio --iodepth=8 --verify=crc32c --do_verify=1 --verify_fatal=1 \
+    --minimal >/tmp/fio.log 2>&1 &
+  load=$!
+  rounds=0
+  while kill -0 $load 2>/dev/null; do
+    dmsetup message vol 0 mark 0+4096 >/tmp/mark.log || fail "mark: $(cat /tmp/mark.log)"
+    dmsetup message vol 0 forget 0+4096 >/tmp/mark.log || fail "forget: $(cat /tmp/mark.log)"
+    rounds=$((rounds + 1))
+    # Requests that waited are the engine's; the next ones go their own way again.
+    sleep 0.2
+  done
+  wait $load || fail "fio: $(tail -20 /tmp/fio.log)"
+  [ $rounds -ge 2 ] || fail "only $rounds rounds"
+  [ "$(figure vol relocated_blocks)" -ge 1024 ] || fail "$(figure vol relocated_blocks) were moved"
+  expect "remapped blocks" "$(figure vol remapped_blocks)" 0
+}
+
+# One write, of which main has nothing yet when its block is to move.
+scenario_a_block_moves_after_the_writes_that_are_under_way() {
+  main=$(null_disk m 16) spare=$(null_disk s 8)
+  modprobe dm-delay
+  dmsetup create slow --table "0 $(sectors_of "$main") delay $main 0 0 $main 0 1500"
+  make_volume vol /dev/mapper/slow "$spare"
+  sectors fill /dev/mapper/vol 8192 8 new >/tmp/taken &
+  sleep 0.5
+  dmsetup message vol 0 mark 8192+8 | grep -q '^changed 1 ' || fail mark
+  wait
+  expect "sectors that were taken" "$(cat /tmp/taken)" 8
+  # Else it came after the mark, and the engine let it wait.
+  expect "slow requests" "$(figure vol slow_requests)" 0
+  pattern new 8 >/tmp/x.img
+  same_at /dev/mapper/vol 8192 /tmp/x.img
 }
 
 # Reads take 200 ms, so that all of it is many turns; between them, a signal or a suspend ends it,
@@ -164,6 +240,23 @@ scenario_figures_tell_what_happened() {
   for line in 'name vol' 'members 2' 'member_0_state live' 'member_1_used_blocks 1' \
     'health_score 100'; do
     grep -qx "$line" /tmp/stats || fail "stats lacks '$line': $(cat /tmp/stats)"
+  done
+}
+
+# One request in 64 of each CPU is timed.
+scenario_latency_histograms_have_every_64th_request() {
+  main=$(null_disk m 16) spare=$(null_disk s 8)
+  make_volume vol "$main" "$spare"
+  cpus=$(grep -c ^processor /proc/cpuinfo)
+  for way in write read; do
+    fio --name=some --filename=/dev/mapper/vol --rw=rand$way --bs=4k --size=8m --direct=1 \
+      --ioengine=libaio --iodepth=8 --minimal >/tmp/fio.log
+    sent=$(figure vol "${way}s") timed=0
+    [ "$sent" -ge 2048 ] || fail "only ${sent} ${way}s are counted"
+    for bucket in $(figure vol ${way}_latency); do timed=$((timed + bucket)); done
+    # What lies before the first and behind the last timed one of a CPU may be others.
+    [ $timed -ge $((sent / 64 - cpus)) ] && [ $timed -le $((sent / 64 + cpus)) ] ||
+      fail "$timed of $sent ${way}s are timed"
   done
 }
 

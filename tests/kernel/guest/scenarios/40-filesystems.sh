@@ -58,6 +58,10 @@ scenario_xfs_full_of_files_on_a_failing_disk() {
   umount /mnt
 }
 
+scanned() { # pages that were looked at because memory was short
+  awk '/^pgscan_(kswapd|direct) / {n += $2} END {print n + 0}' /proc/vmstat
+}
+
 # Write-back that must go through recovery while hardly any memory is free.
 scenario_recovery_goes_on_when_memory_is_short() {
   main=$(null_disk m 48) spare=$(null_disk s 16)
@@ -72,9 +76,11 @@ scenario_recovery_goes_on_when_memory_is_short() {
   free_kib=$(awk '/MemAvailable/ {print $2}' /proc/meminfo)
   mkdir -p /run/full
   mount -t tmpfs -o size=100% tmpfs /run/full
-  fallocate -l $((free_kib / 1024 - 96))M /run/full/ballast
+  fallocate -l $((free_kib / 1024 - 16))M /run/full/ballast
+  before=$(scanned)
   fill_filesystem /mnt
   dd if=/dev/zero of=/mnt/large bs=1M count=24 conv=fsync status=none
+  [ "$(scanned)" -gt "$before" ] || fail "memory was never short"
   rm /mnt/large
   sync
   rm /run/full/ballast
