@@ -82,12 +82,14 @@ bench:
 
 # The module, built beside the sources: KDIR=/lib/modules/VERSION/build chooses the kernel.
 KDIR ?= $(lastword $(sort $(wildcard /lib/modules/*/build)))
+# Where there are no headers yet, those that the recipe has installed.
+kdir = $(or $(KDIR),$$(ls -d /lib/modules/*/build | tail -1))
 MODULE := build/kernel/src/dm_remap.ko
 kernel:
 	@scripts/install-packages kernel
 	@scripts/kernel-sources build/kernel/src
 	@MAKE="$(MAKE)" scripts/build-module \
-	  "$(or $(KDIR),$$(ls -d /lib/modules/*/build | tail -1))" $(CURDIR)/build/kernel/src $(JOBS)
+	  "$(kdir)" $(CURDIR)/build/kernel/src $(JOBS)
 	@tests/kernel/check-objects build/kernel/src
 	@strip --strip-debug -o build/kernel/dm_remap.ko $(MODULE)
 	@echo "$(MODULE): $$(stat -c %s build/kernel/dm_remap.ko) bytes when stripped"
@@ -102,12 +104,12 @@ kernel-package:
 	@scripts/install-packages kernel-package
 	@scripts/kernel-package build/kernel-package
 	@tests/kernel/check-package build/kernel-package/dm-remap-dkms_$$(scripts/version)_all.deb \
-	  "$$(scripts/kernel-release $(or $(KDIR),$$(ls -d /lib/modules/*/build | tail -1)))"
+	  "$$(scripts/kernel-release $(kdir))"
 
 # What the module's scenarios run in, and the scenarios: SCENARIOS="NAME..." for some of them.
 kernel-vm: kernel
 	@scripts/install-packages test-kernel
-	@scripts/fetch-kernel build/kernel-vm
+	@scripts/fetch-kernel build/kernel-vm $(kdir)
 # The machine also runs two tools that belong to the tests.
 guest = scripts/install-packages test && \
   { $(call configure,release,-DDMR_TESTS=ON -DDMR_BENCH=ON); } && \
