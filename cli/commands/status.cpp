@@ -122,11 +122,11 @@ void print_counters(const json& status) {
   line("Reads", fmt::format("{} ({}), {} recovered, {} failed", grouped(number(io, "reads")),
                             binary_size(number(io, "read_bytes")),
                             grouped(number(status, "recovered_reads")),
-                            grouped(number(status, "failed_reads"))));
+                            grouped(number(io, "failed_reads"))));
   line("Writes", fmt::format("{} ({}), {} redirected, {} failed", grouped(number(io, "writes")),
                              binary_size(number(io, "write_bytes")),
                              counted(number(status, "redirected_writes"), "block", "blocks"),
-                             grouped(number(status, "failed_writes"))));
+                             grouped(number(io, "failed_writes"))));
   line("Others",
        fmt::format("{} flushes, {} discards, {} write-zeroes", grouped(number(io, "flushes")),
                    grouped(number(io, "discards")), grouped(number(io, "write_zeroes"))));

@@ -185,6 +185,8 @@ void take_io(Figures& figures, runtime::IoCounters& io) {
   io.fast_pieces = figures.number("fast_requests");
   io.slow_pieces = figures.number("slow_requests");
   io.errors = figures.number("failed_requests");
+  io.failed_reads = figures.number("failed_read_requests");
+  io.failed_writes = figures.number("failed_write_requests");
 }
 
 // Both lists of names belong to the runtime and begin with 0.

@@ -24,7 +24,8 @@ constexpr char kStats[] =
     "weak_blocks 2\nruns 4\nindex_bytes 640\nspare_total 900\nspare_used 10\nspare_free 885\n"
     "spare_bad 5\nreads 100\nwrites 50\nflushes 9\ndiscards 1\nwrite_zeroes 2\n"
     "read_sectors 800\nwritten_sectors 400\nfast_requests 140\nslow_requests 13\n"
-    "failed_requests 6\nheld_requests 12\nrecovered_reads 11\nfailed_reads 21\n"
+    "failed_requests 6\nfailed_read_requests 4\nfailed_write_requests 2\nheld_requests "
+    "12\nrecovered_reads 11\nfailed_reads 21\n"
     "redirected_writes 31\nretried_writes 41\nfailed_writes 51\nrelocated_blocks 61\n"
     "returned_blocks 71\ncommits 81\ncommit_records 91\ncommit_flushes 101\ncheckpoints 111\n"
     "pool_health_size 64\npool_health_in_use 1\npool_health_high_water 2\n"
@@ -79,6 +80,8 @@ TEST_F(KernelLinkTest, StatusHasTheFiguresOfTheKernel) {
   EXPECT_EQ(status["io"]["read_bytes"], 800 * 512);
   EXPECT_EQ(status["io"]["flushes"], 9);
   EXPECT_EQ(status["io"]["errors"], 6);
+  EXPECT_EQ(status["io"]["failed_reads"], 4);
+  EXPECT_EQ(status["io"]["failed_writes"], 2);
   EXPECT_EQ(status["io"]["slow_pieces"], 13);
   EXPECT_EQ(status["checkpoints"], 111);
   EXPECT_EQ(status["pools"]["work_items"]["high_water"], 8);
