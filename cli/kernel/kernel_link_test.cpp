@@ -117,7 +117,7 @@ TEST_F(KernelLinkTest, StatusHasTheMembersWithTheirErrors) {
 TEST_F(KernelLinkTest, HealthIsJudgedAsThatOfAServersVolume) {
   const Diagnosis diagnosis = diagnose(call({{"op", "status"}}));
   EXPECT_EQ(diagnosis.health, Health::failing);
-  EXPECT_EQ(diagnosis.reasons.size(), 4U) << "breaker, missing spare, lost and weak";
+  EXPECT_EQ(diagnosis.reasons.size(), 5U) << "breaker, missing spare, lost, failed writes and weak";
 }
 
 TEST_F(KernelLinkTest, MapIsReadInPages) {

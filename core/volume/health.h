@@ -24,12 +24,13 @@ enum class Trouble : u8 {
   spare_retired,
   spare_exhausted,
   sectors_lost,
+  writes_failed,  // since it was opened: their senders were told, and nothing stands for them now
   spare_low,
   blocks_weak,
 };
-inline constexpr u32 kTroubles = 9;
+inline constexpr u32 kTroubles = 10;
 
-inline constexpr u32 kScoreOfTrouble[kTroubles] = {0, 5, 10, 15, 20, 30, 40, 60, 70};
+inline constexpr u32 kScoreOfTrouble[kTroubles] = {0, 5, 10, 15, 20, 30, 40, 55, 60, 70};
 inline constexpr u32 kHealthyScore = 80;    // and above
 inline constexpr u32 kAttentionScore = 50;  // and above
 inline constexpr u64 kLowPart = 8;          // spare is low when less than this part of it is free
@@ -44,6 +45,7 @@ struct HealthFacts {
   u64 spare_total = 0;
   u64 spare_free = 0;
   u64 lost_sectors = 0;
+  u64 failed_writes = 0;
   u64 weak_blocks = 0;
 };
 
@@ -63,6 +65,8 @@ struct HealthFacts {
       return facts.spare_free == 0;
     case Trouble::sectors_lost:
       return facts.lost_sectors > 0;
+    case Trouble::writes_failed:
+      return facts.failed_writes > 0;
     case Trouble::spare_low:
       return facts.spare_free > 0 && facts.spare_free < facts.spare_total / kLowPart;
     case Trouble::blocks_weak:
@@ -98,6 +102,7 @@ struct HealthFacts {
   facts.metadata_failed = stats.read_only_by_failure || stats.restored_older;
   facts.flush_refused = flush_refused;
   facts.lost_sectors = stats.lost_sectors;
+  facts.failed_writes = stats.failed_writes;
   facts.weak_blocks = stats.weak_blocks;
   for (Member m = 0; m < stats.members; ++m) {
     const MemberStats& member = stats.member[m];
