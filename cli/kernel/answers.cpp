@@ -298,9 +298,8 @@ Expected<MoveAnswer> parse_move(std::string_view answer) {
     moved.error = static_cast<int>(line.number());
     line.expect("at");
     moved.bad_sector = line.number();
-  } else if (line.take("rest")) {
-    moved.rest = line.number();
   }
+  if (line.take("rest")) moved.rest = line.number();
   if (!line.ended_well()) return not_understood(answer);
   return moved;
 }
