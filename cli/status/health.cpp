@@ -168,6 +168,10 @@ Diagnosis diagnose(const json& status) {
   return doctor.finish();
 }
 
+bool takes_blocks(const json& member) {
+  return member.at("role") != "main" && takes_blocks(stats_of(member));
+}
+
 const char* text_of(Health health) {
   switch (health) {
     case Health::healthy:

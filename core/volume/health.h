@@ -96,6 +96,11 @@ struct HealthFacts {
          (member.state == format::MemberState::live && !member.present);
 }
 
+// Whether its blocks count as spare: it is here and takes data.
+[[nodiscard]] constexpr bool takes_blocks(const MemberStats& member) {
+  return member.state == format::MemberState::live && member.present;
+}
+
 // `flush_refused` is what the host knows and the engine does not: see Trouble.
 [[nodiscard]] constexpr HealthFacts facts_of(const VolumeStats& stats, bool flush_refused) {
   HealthFacts facts;
@@ -109,7 +114,7 @@ struct HealthFacts {
     facts.member_failing = facts.member_failing || member.breaker_open;
     facts.member_missing = facts.member_missing || is_missing(member);
     facts.spare_retired = facts.spare_retired || member.state == format::MemberState::failed;
-    if (member.state != format::MemberState::live || !member.present) continue;
+    if (!takes_blocks(member)) continue;
     facts.spare_total += member.data_blocks;
     facts.spare_free += member.free_blocks;
   }
