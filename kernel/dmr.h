@@ -34,7 +34,7 @@ struct dmr_cpu {
   u64 requests[5];  // by enum dmr_op
   u64 sectors[5];
   u64 path[DMR_PATHS];
-  u64 failed;
+  u64 failed[5];
   u64 latency[2][DMR_LATENCY_BUCKETS];
 } ____cacheline_aligned;
 

@@ -53,7 +53,10 @@ DMR_FIGURE(read_sectors, c->sectors[DMR_READ]);
 DMR_FIGURE(written_sectors, c->sectors[DMR_WRITE]);
 DMR_FIGURE(fast_requests, c->path[DMR_PATH_FAST]);
 DMR_FIGURE(slow_requests, c->path[DMR_PATH_SLOW]);
-DMR_FIGURE(failed_requests, c->failed);
+DMR_FIGURE(failed_requests, c->failed[DMR_READ] + c->failed[DMR_WRITE] + c->failed[DMR_FLUSH] +
+                                c->failed[DMR_DISCARD] + c->failed[DMR_WRITE_ZEROES]);
+DMR_FIGURE(failed_read_requests, c->failed[DMR_READ]);
+DMR_FIGURE(failed_write_requests, c->failed[DMR_WRITE] + c->failed[DMR_WRITE_ZEROES]);
 DMR_FIGURE(held_requests, s->held_requests);
 DMR_FIGURE(recovered_reads, s->recovered_reads);
 DMR_FIGURE(failed_reads, s->failed_reads);
@@ -115,6 +118,8 @@ static struct attribute* number_attrs[] = {
     &attr_fast_requests.attr,
     &attr_slow_requests.attr,
     &attr_failed_requests.attr,
+    &attr_failed_read_requests.attr,
+    &attr_failed_write_requests.attr,
     &attr_held_requests.attr,
     &attr_recovered_reads.attr,
     &attr_failed_reads.attr,

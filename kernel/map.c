@@ -123,7 +123,7 @@ void dmr_host_request_done(struct dmr_request* request) {
 
   b->state = DMR_BIO_IDLE;
   bio->bi_status = dmr_blk_status_of(request->status);
-  if (unlikely(request->status)) this_cpu_inc(t->cpu->failed);
+  if (unlikely(request->status)) this_cpu_inc(t->cpu->failed[request->op]);
   // It waited for the outcome of another flush, and that one was refused.
   if (request->op == DMR_FLUSH && dmr_flush_latched(t)) bio->bi_status = BLK_STS_IOERR;
   bio_clear_flag(bio, BIO_QOS_THROTTLED);
@@ -212,11 +212,15 @@ static int dmr_map_bio(struct dmr_target* t, struct dm_target* ti, struct bio* b
   return DM_MAPIO_REMAPPED;
 }
 
+static u8 dmr_failing_op(const struct bio* bio) {
+  return bio->bi_opf & REQ_PREFLUSH ? DMR_FLUSH : dmr_op_of(bio_op(bio));
+}
+
 int dmr_map(struct dm_target* ti, struct bio* bio) {
   struct dmr_target* t = ti->private;
   int r = dmr_map_bio(t, ti, bio);
 
-  if (unlikely(r == DM_MAPIO_KILL)) this_cpu_inc(t->cpu->failed);
+  if (unlikely(r == DM_MAPIO_KILL)) this_cpu_inc(t->cpu->failed[dmr_failing_op(bio)]);
   return r;
 }
 
@@ -261,7 +265,7 @@ static int dmr_flush_ended(struct dmr_target* t, struct dmr_bio* b, blk_status_t
     dmr_hold_flush(t, b);  // stays counted; the bio may be gone after this
     return DM_ENDIO_INCOMPLETE;
   }
-  if (unlikely(*error)) this_cpu_inc(t->cpu->failed);
+  if (unlikely(*error)) this_cpu_inc(t->cpu->failed[DMR_FLUSH]);
   smp_wmb();
   this_cpu_dec(t->cpu->in_flight[DMR_OTHER_SLOT]);
   return DM_ENDIO_DONE;
@@ -283,7 +287,7 @@ static int dmr_device_failed(struct dmr_target* t, struct dmr_bio* b, struct bio
   // a request with NOWAIT wants, and a command that the device does not know is no error.
   if (status == DMR_IO_UNSUPPORTED || (bio->bi_opf & REQ_RAHEAD) ||
       (status == DMR_IO_AGAIN && (bio->bi_opf & REQ_NOWAIT))) {
-    this_cpu_inc(t->cpu->failed);
+    this_cpu_inc(t->cpu->failed[dmr_op_of(bio_op(bio))]);
     dmr_leave(t, b->slot);
     return DM_ENDIO_DONE;
   }

@@ -57,22 +57,18 @@ static int dmr_command_message(struct dmr_target* t, u8 kind, const char* range,
                                unsigned int maxlen) {
   struct dmr_command* command = kzalloc(sizeof(*command), GFP_NOIO);
   unsigned int sz = 0;
-  u64 end;
   int r = 0;
 
   if (!command) return -ENOMEM;
   command->kind = kind;
   if (range) r = dmr_parse_range(range, command);
-  end = command->begin + command->sectors;
   if (!r) r = range ? dmr_run_turns(t, command) : dmr_run_command(t, command);
   // What was done before a block failed stays done: the answer tells of both.
   if (range && r != -EINVAL && r != -EAGAIN) {
     DMEMIT("changed %llu unchanged %llu lost %llu", command->changed, command->unchanged,
            command->lost);
-    if (r)
-      DMEMIT(" failed %d at %llu", -r, command->bad_sector);
-    else if (command->rest < end)
-      DMEMIT(" rest %llu", command->rest);
+    if (r) DMEMIT(" failed %d at %llu", -r, command->bad_sector);
+    if (command->has_rest) DMEMIT(" rest %llu", command->rest);
     r = 0;
   } else if (!r) {
     DMEMIT("ok");

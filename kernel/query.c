@@ -55,8 +55,8 @@ struct dmr_cpu* dmr_sum_cpus(struct dmr_target* t) {
     for (i = 0; i < ARRAY_SIZE(c->requests); i++) {
       sum->requests[i] += READ_ONCE(c->requests[i]);
       sum->sectors[i] += READ_ONCE(c->sectors[i]);
+      sum->failed[i] += READ_ONCE(c->failed[i]);
     }
-    sum->failed += READ_ONCE(c->failed);
     for (i = 0; i < DMR_PATHS; i++) sum->path[i] += READ_ONCE(c->path[i]);
     for (i = 0; i < 2; i++)
       for (j = 0; j < DMR_LATENCY_BUCKETS; j++) sum->latency[i][j] += READ_ONCE(c->latency[i][j]);

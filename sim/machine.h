@@ -96,6 +96,7 @@ class Machine final : private Engine, private FindingSink, private VolumeView {
   bool is_lost(Sector sector) override;
   bool home_is_gone(Sector sector) override;
   bool can_redirect() override;
+  u64 exhaustions() override { return volume_ == nullptr ? 0 : volume_->exhaustions(); }
   bool breaker_open_with_reason() override;
   Sector sector_at(Member member, Sector device_sector) override;
 

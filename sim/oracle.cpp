@@ -67,6 +67,7 @@ void Oracle::begin(Ticket& ticket) {
   ticket.begun = world_.stamp();
   ticket.begun_ns = world_.now_ns();
   ticket.flush_floor = flush_floor_;
+  if (view_ != nullptr) ticket.exhaustions = view_->exhaustions();
   // Somebody else's write may give the block a new home before this one ends.
   for (u32 i = 0; member_absent_ && i < ticket.sectors && !ticket.home_gone; ++i) {
     ticket.home_gone = view_->home_is_gone(ticket.sector + i);
@@ -177,6 +178,7 @@ void Oracle::check_write_error(const Ticket& ticket) {
   if (device_trouble_since(ticket.begun) || last_exhausted_ >= ticket.begun) return;
   const auto since = std::lower_bound(spare_refusals_.begin(), spare_refusals_.end(), ticket.begun);
   if (spare_refusals_.end() - since >= static_cast<i64>(config_.spare_attempts)) return;
+  if (view_ != nullptr && view_->exhaustions() != ticket.exhaustions) return;
   if (view_ != nullptr && !view_->can_redirect()) return;
   if (ticket.home_gone) return;  // the rest of the block moves along, and must be there
   fail(Rule::writes_survive, fmt::format("a write of {}+{} failed while a spare had room",

@@ -48,6 +48,7 @@ struct Ticket {
   u64 begun_ns = 0;
   u64 flush_floor = 0;     // of a flush: Oracle::flush_floor_ when the user asked for it
   bool home_gone = false;  // then, of some of it
+  u64 exhaustions = 0;     // of the view, then
 };
 
 // What the oracle asks about the volume when an error needs an excuse.
@@ -56,6 +57,7 @@ class VolumeView {
   virtual bool is_lost(Sector sector) = 0;       // in the map
   virtual bool home_is_gone(Sector sector) = 0;  // its member is not there
   virtual bool can_redirect() = 0;  // a live spare has a free block, the volume is writable
+  virtual u64 exhaustions() = 0;    // how often a block has found no spare block
   // The breaker of a member is open, and so much of it is bad that probes meet bad places, too.
   virtual bool breaker_open_with_reason() = 0;
   // Whose data lies there; sectors() when nobody's. For content that does not name its sector.
@@ -87,7 +89,7 @@ class Oracle final : public DiskWatcher {
   void user_flush_refused() { flush_refused_ = world_.stamp(); }
   // A member was retired: one flush of the user may fail, and none has to.
   void expect_flush_error() { ++flush_errors_owed_; }
-  // No spare block was free at that moment.
+  // No spare block was free at that moment, or no room for a record.
   void spare_exhausted() { last_exhausted_ = world_.stamp(); }
   // The host has too little memory: any slow request may fail.
   void expect_refusals() { refusals_expected_ = true; }

@@ -24,6 +24,9 @@ TEST(Names, ASlipOfTheKeyboardIsRecognised) {
   const std::array<std::string, 3> known{"create", "check", "map"};
   EXPECT_EQ(nearest("creat", known.begin(), known.end()), "create");
   EXPECT_EQ(nearest("chekc", known.begin(), known.end()), "check");
+  const std::array<std::string, 2> shells{"bash", "zsh"};
+  EXPECT_EQ(nearest("fish", shells.begin(), shells.end()), "");
+  EXPECT_EQ(nearest("bsh", shells.begin(), shells.end()), "bash");
   EXPECT_EQ(nearest("zebra", known.begin(), known.end()), "");
   EXPECT_EQ(nearest(std::string(10000, 'x'), known.begin(), known.end()), "");
 }

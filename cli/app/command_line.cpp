@@ -42,6 +42,17 @@ std::string one_line(std::string text) {
   return text;
 }
 
+// All values that CLI11 itself converts are numbers. It says `Could not convert: --runs = x`.
+std::string not_a_number(std::string text) {
+  constexpr std::string_view kPrefix = "Could not convert: ";
+  constexpr std::string_view kBetween = " = ";
+  const std::size_t between = text.find(kBetween);
+  if (!text.starts_with(kPrefix) || between == std::string::npos) return one_line(std::move(text));
+  return fmt::format("{}: `{}` is not a number that it takes",
+                     text.substr(kPrefix.size(), between - kPrefix.size()),
+                     text.substr(between + kBetween.size()));
+}
+
 void print_error(const std::string& message) {
   std::fflush(stdout);  // the error comes after what was said before it
   fmt::print(stderr, "dm-remap: {}\n", message);
@@ -114,6 +125,9 @@ int CommandLine::run(int argc, char** argv) {
     root_->parse(argc, argv);
   } catch (const CLI::Success& asked) {  // --help and --version
     return root_->exit(asked);
+  } catch (const CLI::ConversionError& error) {
+    print_error(fmt::format("{}; {}", not_a_number(error.what()), usage_hint()));
+    return number(Exit::usage);
   } catch (const CLI::ParseError& error) {
     print_error(fmt::format("{}; {}", one_line(error.what()), usage_hint()));
     return number(Exit::usage);

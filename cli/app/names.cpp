@@ -58,7 +58,8 @@ std::string nearest(std::string_view word, const std::string* begin, const std::
   std::size_t best_distance = 3;  // further away it is another word, not a slip
   for (const std::string* at = begin; at != end; ++at) {
     const std::size_t here = distance(word, *at);
-    if (here < best_distance && here < at->size()) {
+    // Half of a short word makes another word: `fish` is not meant to be `bash`.
+    if (here < best_distance && 2 * here < at->size()) {
       best = *at;
       best_distance = here;
     }

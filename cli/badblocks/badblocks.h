@@ -16,6 +16,10 @@ namespace dmr::cli {
 struct BadblocksUnit {
   u64 block_bytes = 1024;  // what badblocks uses when it is not told otherwise (-b)
 };
+// `block_bytes` as an option: 0 when it was not given.
+[[nodiscard]] inline BadblocksUnit unit_of(u64 block_bytes) {
+  return block_bytes == 0 ? BadblocksUnit{} : BadblocksUnit{.block_bytes = block_bytes};
+}
 inline constexpr u64 kMaxBadblocksBytes = u64{256} << 20;  // of a file: 20 million numbers
 
 // "" when a list may count in blocks of this size, else what is wrong with it.

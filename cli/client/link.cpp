@@ -8,6 +8,7 @@
 
 #include "cli/client/socket_link.h"
 #include "cli/kernel/kernel_link.h"
+#include "cli/state/hints.h"
 #include "runtime/control/paths.h"
 
 namespace dmr::cli {
@@ -16,6 +17,12 @@ Expected<std::unique_ptr<VolumeLink>> open_link(const std::string& name, DeviceM
   if (runtime::NameLock::holder(name) != 0) return SocketLink::open(name);
   if (is_in_kernel(mapper, name)) return std::make_unique<KernelLink>(name, mapper);
   if (auto path = runtime::socket_path(name, ".sock"); !path) return std::unexpected(path.error());
+  // A note that cannot be read is one: then the volume is known.
+  const auto hint = read_hint(name);
+  if (hint && !*hint) {
+    return failed(
+        fmt::format("no volume `{}` is known here; `dm-remap list` shows those that are", name));
+  }
   return failed(
       fmt::format("volume `{}` is not running; start it with `dm-remap start {}`", name, name));
 }

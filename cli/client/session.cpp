@@ -18,7 +18,29 @@ constexpr std::size_t kRangesPerRequest = 1'000;  // well below the server's lim
 // server goes on that long, and ends with what it has begun.
 constexpr u64 kMoveSeconds = 5;
 constexpr std::chrono::hours kMoveTimeout{1};
-constexpr std::chrono::minutes kTimeout{1};
+
+// Why the volume takes no changes, and what to do; "" when nothing is known against it.
+std::string why_unchangeable(const json& status) {
+  const std::string name = status.at("name").get<std::string>();
+  if (status.value("restored_older", false)) {
+    return fmt::format(
+        "the map of volume `{}` was restored from a backup that may be older than "
+        "its data, so it is read-only for good; copy the data away and create a "
+        "volume anew",
+        name);
+  }
+  if (status.value("read_only", false)) {
+    return fmt::format("volume `{}` was started with --read-only; stop it and start it without",
+                       name);
+  }
+  if (status.value("read_only_by_failure", false)) {
+    return fmt::format(
+        "the metadata of volume `{}` could not be written, so it is read-only now; "
+        "copy the data away, then stop it and check its spares",
+        name);
+  }
+  return "";
+}
 
 }  // namespace
 
@@ -30,13 +52,15 @@ Expected<Session> Session::open(const std::string& name) {
 
 bool Session::is_running() const { return !runner_of(name_, system_mapper()).empty(); }
 
-Expected<json> Session::status() { return link_->call({{"op", "status"}}, kTimeout); }
+Expected<json> Session::status(std::chrono::milliseconds timeout) {
+  return link_->call({{"op", "status"}}, timeout);
+}
 
 Expected<void> Session::for_each_run(const std::function<void(const json& run)>& visit) {
   u64 cursor = 0;
   while (true) {
     const auto page =
-        link_->call({{"op", "map"}, {"cursor", cursor}, {"limit", kRunsPerPage}}, kTimeout);
+        link_->call({{"op", "map"}, {"cursor", cursor}, {"limit", kRunsPerPage}}, kAnswerTimeout);
     if (!page) return std::unexpected(page.error());
     for (const json& run : page->at("runs")) visit(run);
     if (page->at("done").get<bool>()) return {};
@@ -45,7 +69,8 @@ Expected<void> Session::for_each_run(const std::function<void(const json& run)>&
 }
 
 Expected<json> Session::events(u64 after) {
-  return link_->call({{"op", "events"}, {"after", after}, {"limit", kEventsPerPage}}, kTimeout);
+  return link_->call({{"op", "events"}, {"after", after}, {"limit", kEventsPerPage}},
+                     kAnswerTimeout);
 }
 
 // One request; what it left of the ranges is still in them afterwards.
@@ -68,13 +93,36 @@ Expected<json> Session::move_some(const std::string& op, std::span<SectorRange>&
   return result;
 }
 
+Expected<void> Session::check_takes_changes() {
+  const auto now = status();
+  if (!now) return std::unexpected(now.error());
+  const std::string why = why_unchangeable(*now);
+  return why.empty() ? Expected<void>() : failed(why);
+}
+
+// After an answer that it is read-only.
+Error Session::read_only_error(const std::string& op, u64 blocks_changed) {
+  if (auto takes = check_takes_changes(); !takes) return takes.error();
+  const auto now = status();
+  if (now && now->value("flush_refused", false)) {
+    return {
+        fmt::format("a member of volume `{}` refused a flush, so that it takes no changes until "
+                    "it is stopped and started again",
+                    name_)};
+  }
+  return {
+      fmt::format("volume `{}` takes no changes: {} ended after {} blocks; see `dm-remap status "
+                  "{}`",
+                  name_, op, blocks_changed, name_)};
+}
+
 Expected<Moved> Session::move(const std::string& op, std::span<const SectorRange> ranges) {
+  if (auto takes = check_takes_changes(); !takes) return std::unexpected(takes.error());
   Moved sum;
   for (std::size_t begun = 0; begun < ranges.size(); begun += kRangesPerRequest) {
     const auto part = ranges.subspan(begun, std::min(ranges.size() - begun, kRangesPerRequest));
     std::vector<SectorRange> own(part.begin(), part.end());
     std::span<SectorRange> left = own;
-    std::string failure;     // the first of this part, whose other ranges are moved all the same
     while (!left.empty()) {  // each request moves at least one block
       const auto result = move_some(op, left);
       if (!result) return std::unexpected(result.error());
@@ -87,12 +135,12 @@ Expected<Moved> Session::move(const std::string& op, std::span<const SectorRange
             "volume `{}` is being stopped: {} ended after {} of {} ranges; run it again", name_, op,
             begun + part.size() - left.size(), ranges.size()));
       }
-      if (status == "ok" || !failure.empty()) continue;
-      failure = fmt::format("sector {} ({})", result->at("bad_sector").get<u64>(), status);
-    }
-    if (!failure.empty()) {
-      return failed(fmt::format("{} stopped at {} after {} blocks; see `dm-remap events {}`", op,
-                                failure, sum.blocks_changed, name_));
+      if (status == "read_only") {
+        return std::unexpected(read_only_error(op, sum.blocks_changed));
+      }
+      if (status == "ok" || !sum.failure.empty()) continue;
+      sum.failure = status;
+      sum.bad_sector = result->at("bad_sector").get<u64>();
     }
   }
   return sum;

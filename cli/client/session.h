@@ -22,7 +22,12 @@ struct Moved {
   u64 blocks_changed = 0;
   u64 blocks_unchanged = 0;
   u64 sectors_lost = 0;
+  std::string failure;  // status of the first block that could not be moved, "" when there is none
+  u64 bad_sector = 0;   // where that block begins
 };
+
+// What a running volume is asked for goes to a server that answers at once, or hangs.
+inline constexpr std::chrono::seconds kAnswerTimeout{15};
 
 class Session {
  public:
@@ -30,18 +35,21 @@ class Session {
   [[nodiscard]] static Expected<Session> open(const std::string& name);
 
   [[nodiscard]] const std::string& name() const { return name_; }
-  [[nodiscard]] Expected<nlohmann::json> status();
+  [[nodiscard]] Expected<nlohmann::json> status(std::chrono::milliseconds timeout = kAnswerTimeout);
   // All runs that are not plain, in order, in pages.
   [[nodiscard]] Expected<void> for_each_run(
       const std::function<void(const nlohmann::json& run)>& visit);
   [[nodiscard]] Expected<nlohmann::json> events(u64 after);
-  // "mark" or "forget". Long lists go in several requests; each is as durable as it says.
+  // "mark" or "forget". Long lists go in several requests; each is as durable as it says. A block
+  // that cannot be moved is no error here, and keeps no other from being moved.
   [[nodiscard]] Expected<Moved> move(const std::string& op, std::span<const SectorRange> ranges);
   // Returns when it has ended and its members are free; with `force` also when it is in use.
   [[nodiscard]] Expected<void> stop(std::chrono::seconds timeout, bool force);
   [[nodiscard]] bool is_running() const;
 
  private:
+  [[nodiscard]] Expected<void> check_takes_changes();
+  [[nodiscard]] Error read_only_error(const std::string& op, u64 blocks_changed);
   [[nodiscard]] Expected<nlohmann::json> move_some(const std::string& op,
                                                    std::span<SectorRange>& ranges);
 

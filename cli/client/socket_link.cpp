@@ -4,7 +4,9 @@
 
 #include <sys/syscall.h>
 
+#include <filesystem>
 #include <poll.h>
+#include <system_error>
 #include <unistd.h>
 
 #include <fmt/format.h>
@@ -17,6 +19,14 @@ namespace {
 
 constexpr int kAfterErrorMs = 2000;
 
+// Where the server of this process writes what it has to say.
+std::string log_of(const std::string& name, int process) {
+  std::string file = runtime::runtime_file(name, ".log");
+  std::error_code error;
+  const bool has_lines = std::filesystem::file_size(file, error) > 0 && !error;
+  return has_lines ? file : fmt::format("`journalctl _PID={}`", process);
+}
+
 }  // namespace
 
 Expected<std::unique_ptr<VolumeLink>> SocketLink::open(const std::string& name) {
@@ -27,14 +37,21 @@ Expected<std::unique_ptr<VolumeLink>> SocketLink::open(const std::string& name) 
 
 Expected<nlohmann::json> SocketLink::call(const nlohmann::json& request,
                                           std::chrono::milliseconds timeout) {
-  return client_.call(request, timeout);
+  auto answer = client_.call(request, timeout);
+  if (answer || !client_.timed_out()) return answer;
+  const int process = runtime::NameLock::holder(name_);
+  return failed(fmt::format(
+      "the server of volume `{}` (process {}) has not answered for {} s; its log is {}, and "
+      "`kill -9 {}` ends it",
+      name_, process, std::chrono::duration_cast<std::chrono::seconds>(timeout).count(),
+      log_of(name_, process), process));
 }
 
 Expected<void> SocketLink::stop(std::chrono::seconds timeout, bool /*force*/) {
   // A handle to the process, not its number: that may be given to another before we look.
   const int holder = runtime::NameLock::holder(name_);
   const runtime::FileDescriptor process(static_cast<int>(syscall(SYS_pidfd_open, holder, 0)));
-  const auto asked = client_.call({{"op", "stop"}});
+  const auto asked = call({{"op", "stop"}}, timeout);
   // A server that ends at once may take its answer with it.
   if (!asked && !process.valid()) return std::unexpected(asked.error());
   const int timeout_ms = static_cast<int>(timeout.count()) * 1000;

@@ -58,7 +58,8 @@ Expected<std::vector<std::string>> devices_of(const BackupOptions& options) {
         "volume `{}` is running and changes its map; stop it first (`dm-remap stop {}`)", first,
         first));
   }
-  const auto located = locate({.name = first, .main = {}, .spares = {}, .degraded = true});
+  const auto located =
+      locate({.name = first, .main = {}, .spares = {}, .degraded = true, .spares_only = true});
   if (!located) return std::unexpected(located.error());
   return located->spares;
 }

@@ -21,6 +21,7 @@
 #include "cli/metadata/offline_host.h"
 #include "cli/metadata/survey.h"
 #include "cli/state/hints.h"
+#include "cli/state/known.h"
 #include "core/base/bits.h"
 #include "core/log/store.h"
 
@@ -64,27 +65,10 @@ struct Members {
   }
 };
 
-// Once without locks: a device named twice must not be told from one that somebody else uses.
-Expected<void> check_apart(const CreateOptions& options) {
-  const runtime::DeviceOptions look{.read_only = true, .exclusive = false, .allow_buffered = true};
-  std::vector<DevicePtr> devices;
-  for (std::size_t i = 0; i <= options.spares.size(); ++i) {
-    auto device = i == 0 ? open_member("main", options.main, look)
-                         : open_member("spare", options.spares[i - 1], look);
-    if (!device) return std::unexpected(device.error());
-    for (const DevicePtr& other : devices) {
-      const std::string overlap = runtime::overlap_of(*other, **device);
-      if (!overlap.empty()) {
-        return refused(fmt::format("{}; give each member a device of its own", overlap));
-      }
-    }
-    devices.push_back(std::move(*device));
-  }
-  return {};
-}
-
 Expected<Members> open_members(const CreateOptions& options) {
-  if (auto apart = check_apart(options); !apart) return std::unexpected(apart.error());
+  std::vector<NamedMember> named{{"main", options.main}};
+  for (const std::string& spec : options.spares) named.push_back({"spare", spec});
+  if (auto apart = check_apart(named); !apart) return std::unexpected(apart.error());
   Members members;
   auto main = open_member("main", options.main,
                           {.read_only = true, .allow_buffered = options.allow_buffered});
@@ -115,20 +99,27 @@ Expected<void> check_name(const CreateOptions& options, const Members& members) 
   }
   const std::optional<Hint> hint = load_hint(options.name);
   if (!hint || options.force) return {};
-  for (const std::string& spec : hint->spares) {
-    const bool taken_now =
-        std::any_of(members.spares.begin(), members.spares.end(),
-                    [&](const DevicePtr& spare) { return absolute_spec(spare->spec()) == spec; });
-    if (taken_now) continue;
-    const auto device = runtime::Device::open(
-        spec, {.read_only = true, .exclusive = false, .allow_buffered = true});
-    if (!device) continue;
-    const Survey found = survey(**device);
-    if (found.newest() == nullptr || name_of(*found.newest()) != options.name) continue;
-    return refused(
-        fmt::format("there is a volume `{}` already, with its spare on {}; choose "
-                    "another name, or --force to forget that one",
-                    options.name, spec));
+  const auto is_taken_now = [&](const std::string& spec) {
+    return std::any_of(members.spares.begin(), members.spares.end(), [&](const DevicePtr& spare) {
+      return absolute_spec(spare->spec()) == spec;
+    });
+  };
+  const std::string place = spare_left_of(*hint, is_taken_now);
+  if (place.empty()) return {};
+  return refused(
+      fmt::format("there is a volume `{}` already, with its spare on {}; choose another "
+                  "name, or --force to forget that one",
+                  options.name, place));
+}
+
+// The name's own note is judged by check_name().
+Expected<void> check_members_of_others(const CreateOptions& options, const Members& members) {
+  for (const Hint& hint : all_hints().known) {
+    if (hint.name == options.name) continue;
+    if (auto own = check_no_member_of(hint, "main", *members.main); !own) return own;
+    for (const DevicePtr& spare : members.spares) {
+      if (auto own = check_no_member_of(hint, "spare", *spare); !own) return own;
+    }
   }
   return {};
 }
@@ -294,13 +285,18 @@ Expected<Exit> create(const CreateOptions& options) {
   }
   const Expected<Members> members = open_members(options);
   if (!members) return std::unexpected(members.error());
-  if (auto writable = check_writable("main", *members->main); !writable) {
+  if (auto writable =
+          check_writable("main", *members->main, "a volume needs a device that can be written");
+      !writable) {
     return std::unexpected(writable.error());
   }
   if (auto name = check_name(options, *members); !name) return std::unexpected(name.error());
   if (!options.force) {
     if (auto contents = check_contents(*members); !contents) {
       return std::unexpected(contents.error());
+    }
+    if (auto others = check_members_of_others(options, *members); !others) {
+      return std::unexpected(others.error());
     }
   }
   const Expected<u32> block_sectors = choose_block(options, *members);
@@ -339,7 +335,8 @@ void add_create(CommandLine& line) {
       ->check(power_of_two(kSectorBytes, kMaxBlockSectors * kSectorBytes));
   add_choice(command, "--policy", options->policy, {"redirect", "rewrite"},
              "Writes to lost blocks go to a spare at once, or to main first");
-  command.add_flag("--force", options->force, "Take spares that hold something, and destroy it");
+  command.add_flag("--force", options->force,
+                   "Take what holds something or is another volume's, and destroy it");
   command.add_flag("--allow-buffered", options->allow_buffered,
                    "Take files that cannot do direct I/O; flushes are weaker there");
   add_json(command, options->json);

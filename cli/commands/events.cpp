@@ -78,6 +78,10 @@ Expected<void> print_news(Session& session, u64& last, const EventsOptions& opti
         fmt::print(stderr, "dm-remap: {} events came too fast and are not kept\n",
                    number - last - 1);
       }
+      if (last == 0 && number > 1) {
+        fmt::print(stderr, "dm-remap: {} not kept\n",
+                   counted(number - 1, "earlier event is", "earlier events are"));
+      }
       print_event(event, options.json);
       last = number;
     }

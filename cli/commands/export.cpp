@@ -30,12 +30,13 @@ constexpr CommandText kExportText{
         "area of it, everything else is finished.",
     .examples =
         "  dm-remap export tank --badblocks > bad.txt\n"
-        "  dm-remap export tank --badblocks --block-size 4096 | e2fsck -l - /dev/sdb\n"
+        "  dm-remap export tank --badblocks --block-size 4096 > bad.txt\n"
+        "  e2fsck -l bad.txt /dev/sdb\n"
         "  dm-remap export tank --mapfile > tank.map"};
 
 struct ExportOptions {
   std::string name;
-  BadblocksUnit unit;
+  u64 block_bytes = 0;  // 0: not given
   bool badblocks = false;
   bool mapfile = false;
   bool json = false;
@@ -61,14 +62,14 @@ void add_bad(std::vector<SectorRange>& ranges, const nlohmann::json& run) {
 }
 
 void print_badblocks(const ExportOptions& options, const std::vector<SectorRange>& ranges) {
-  const std::string text = format_badblocks(ranges, options.unit);
+  const BadblocksUnit unit = unit_of(options.block_bytes);
+  const std::string text = format_badblocks(ranges, unit);
   if (!options.json) return fmt::print("{}", text);
   Json blocks = Json::array();
   for (std::size_t at = 0; at < text.size(); at = text.find('\n', at) + 1) {
     blocks.push_back(std::stoull(text.substr(at)));
   }
-  print_json(
-      {{"name", options.name}, {"block_bytes", options.unit.block_bytes}, {"blocks", blocks}});
+  print_json({{"name", options.name}, {"block_bytes", unit.block_bytes}, {"blocks", blocks}});
 }
 
 void print_mapfile(const ExportOptions& options, const std::vector<SectorRange>& ranges,
@@ -83,7 +84,11 @@ void print_mapfile(const ExportOptions& options, const std::vector<SectorRange>&
 
 Expected<Exit> export_list(const ExportOptions& options) {
   if (options.badblocks == options.mapfile) return misused("give one of --badblocks and --mapfile");
-  if (const std::string fault = badblocks_unit_fault(options.unit); !fault.empty()) {
+  if (options.block_bytes != 0 && options.mapfile) {
+    return misused("--block-size goes with --badblocks: a mapfile counts bytes");
+  }
+  if (const std::string fault = badblocks_unit_fault(unit_of(options.block_bytes));
+      !fault.empty()) {
     return misused(fault);
   }
   auto session = Session::open(options.name);
@@ -112,10 +117,10 @@ void add_export(CommandLine& line) {
   command.add_flag("--badblocks", options->badblocks, "The form: one block number a line");
   command.add_flag("--mapfile", options->mapfile, "The form: a mapfile of ddrescue");
   command
-      .add_option("--block-size", options->unit.block_bytes,
-                  "What one number of a list counts (1024)")
+      .add_option("--block-size", options->block_bytes, "What one number of a list counts (1024)")
       ->type_name("BYTES")
-      ->transform(size_in_bytes());
+      ->transform(size_in_bytes())
+      ->check(within(kSectorBytes, ~u64{0}));
   add_json(command, options->json);
   line.on_run(command, [options] { return export_list(*options); });
 }

@@ -38,6 +38,7 @@ Expected<Exit> forget(const ForgetOptions& options) {
   if (!session) return std::unexpected(session.error());
   const auto moved = session->move("forget", *ranges);
   if (!moved) return std::unexpected(moved.error());
+  if (auto all = check_moved("forget", *moved); !all) return std::unexpected(all.error());
   if (options.json) {
     print_moved_json(options.name, *moved);
     return Exit::ok;

@@ -44,7 +44,7 @@ struct ImportOptions {
   std::string name;
   std::string badblocks;
   std::string mapfile;
-  BadblocksUnit unit;
+  u64 block_bytes = 0;  // 0: not given
   bool json = false;
 
   [[nodiscard]] const std::string& file() const { return mapfile.empty() ? badblocks : mapfile; }
@@ -76,7 +76,7 @@ Expected<std::string> read_list(const std::string& path) {
 std::expected<Mapfile, std::string> parse(const ImportOptions& options, const std::string& text,
                                           u64 volume_sectors) {
   if (!options.mapfile.empty()) return parse_mapfile(text, volume_sectors);
-  auto ranges = parse_badblocks(text, options.unit, volume_sectors);
+  auto ranges = parse_badblocks(text, unit_of(options.block_bytes), volume_sectors);
   if (!ranges) return std::unexpected(std::move(ranges.error()));
   return Mapfile{.bad = std::move(*ranges)};
 }
@@ -108,7 +108,11 @@ Expected<Exit> import(const ImportOptions& options) {
   if (options.badblocks.empty() == options.mapfile.empty()) {
     return misused("give one of --badblocks FILE and --mapfile FILE");
   }
-  if (const std::string fault = badblocks_unit_fault(options.unit); !fault.empty()) {
+  if (options.block_bytes != 0 && !options.mapfile.empty()) {
+    return misused("--block-size goes with --badblocks: a mapfile counts bytes");
+  }
+  if (const std::string fault = badblocks_unit_fault(unit_of(options.block_bytes));
+      !fault.empty()) {
     return misused(fault);
   }
   auto session = Session::open(options.name);
@@ -123,6 +127,7 @@ Expected<Exit> import(const ImportOptions& options) {
   }
   const auto moved = session->move("mark", map->bad);
   if (!moved) return std::unexpected(moved.error());
+  if (auto all = check_moved("mark", *moved); !all) return std::unexpected(all.error());
   if (options.json) {
     print_json_of(options, *map, *moved);
   } else {
@@ -142,10 +147,10 @@ void add_import(CommandLine& line) {
   command.add_option("--mapfile", options->mapfile, "A mapfile of ddrescue; - likewise")
       ->type_name("FILE");
   command
-      .add_option("--block-size", options->unit.block_bytes,
-                  "What one number of a list counts (1024)")
+      .add_option("--block-size", options->block_bytes, "What one number of a list counts (1024)")
       ->type_name("BYTES")
-      ->transform(size_in_bytes());
+      ->transform(size_in_bytes())
+      ->check(within(kSectorBytes, ~u64{0}));
   add_json(command, options->json);
   line.on_run(command, [options] { return import(*options); });
 }

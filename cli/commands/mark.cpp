@@ -38,6 +38,7 @@ Expected<Exit> mark(const MarkOptions& options) {
   if (!session) return std::unexpected(session.error());
   const auto moved = session->move("mark", *ranges);
   if (!moved) return std::unexpected(moved.error());
+  if (auto all = check_moved("mark", *moved); !all) return std::unexpected(all.error());
   if (options.json) {
     print_moved_json(options.name, *moved);
     return Exit::ok;

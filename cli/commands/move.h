@@ -16,6 +16,9 @@ namespace dmr::cli {
 [[nodiscard]] Expected<std::vector<SectorRange>> parse_ranges(
     const std::vector<std::string>& words);
 
+// An error when a block could not be moved: which, where it is, and what became of the others.
+[[nodiscard]] Expected<void> check_moved(const std::string& op, const Moved& moved);
+
 [[nodiscard]] Json moved_json(const std::string& name, const Moved& moved);
 void print_moved_json(const std::string& name, const Moved& moved);
 

@@ -70,14 +70,22 @@ void print_map(const json& status) {
   u64 used = 0;
   u64 left = 0;
   u64 bad = 0;
+  u64 elsewhere = 0;
   for (const json& member : status.at("members")) {
+    if (!takes_blocks(member)) {
+      elsewhere += member.value("used_blocks", u64{0});
+      continue;
+    }
     used += member.value("used_blocks", u64{0});
     left += member.value("free_blocks", u64{0});
     bad += member.value("bad_blocks", u64{0});
   }
-  line("Spare", fmt::format("{} used, {} free ({}){}", counted(used, "block", "blocks"),
+  line("Spare", fmt::format("{} used, {} free ({}){}{}", counted(used, "block", "blocks"),
                             grouped(left), sectors_size(left * block_sectors),
-                            bad == 0 ? "" : fmt::format(", {} bad", grouped(bad))));
+                            bad == 0 ? "" : fmt::format(", {} bad", grouped(bad)),
+                            elsewhere == 0 ? ""
+                                           : fmt::format("; {} on missing or retired spares",
+                                                         counted(elsewhere, "block", "blocks"))));
   const u64 remapped = number(status, "remapped_blocks");
   line("Remapped", fmt::format("{} ({}); {} in the map", counted(remapped, "block", "blocks"),
                                sectors_size(remapped * block_sectors),
@@ -122,14 +130,15 @@ void print_counters(const json& status) {
   line("Reads", fmt::format("{} ({}), {} recovered, {} failed", grouped(number(io, "reads")),
                             binary_size(number(io, "read_bytes")),
                             grouped(number(status, "recovered_reads")),
-                            grouped(number(status, "failed_reads"))));
+                            grouped(number(io, "failed_reads"))));
   line("Writes", fmt::format("{} ({}), {} redirected, {} failed", grouped(number(io, "writes")),
                              binary_size(number(io, "write_bytes")),
                              counted(number(status, "redirected_writes"), "block", "blocks"),
-                             grouped(number(status, "failed_writes"))));
+                             grouped(number(io, "failed_writes"))));
   line("Others",
-       fmt::format("{} flushes, {} discards, {} write-zeroes", grouped(number(io, "flushes")),
-                   grouped(number(io, "discards")), grouped(number(io, "write_zeroes"))));
+       fmt::format("{}, {}, {} write-zeroes", counted(number(io, "flushes"), "flush", "flushes"),
+                   counted(number(io, "discards"), "discard", "discards"),
+                   grouped(number(io, "write_zeroes"))));
 }
 
 void print_inside(const json& status) {

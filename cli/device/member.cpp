@@ -50,14 +50,30 @@ Expected<DevicePtr> open_member(const std::string& role, const std::string& spec
   return device;
 }
 
-Expected<void> check_writable(const std::string& role, const runtime::Device& device) {
+Expected<void> check_apart(const std::vector<NamedMember>& members) {
+  std::vector<DevicePtr> devices;
+  for (const NamedMember& member : members) {
+    auto device = open_member(member.role, member.spec, kLook);
+    if (!device) return std::unexpected(device.error());
+    for (const DevicePtr& other : devices) {
+      const std::string overlap = runtime::overlap_of(*other, **device);
+      if (!overlap.empty()) {
+        return refused(fmt::format("{}; give each member a device of its own", overlap));
+      }
+    }
+    devices.push_back(std::move(*device));
+  }
+  return {};
+}
+
+Expected<void> check_writable(const std::string& role, const runtime::Device& device,
+                              const char* advice) {
   int read_only = 0;
   const bool is_read_only = device.is_block_device()
                                 ? ioctl(device.fd(), BLKROGET, &read_only) == 0 && read_only != 0
                                 : access(device.path().c_str(), W_OK) != 0;
   if (!is_read_only) return {};
-  return failed(fmt::format("{} {}: is read-only; a volume needs a device that can be written",
-                            role, device.path()));
+  return failed(fmt::format("{} {}: is read-only; {}", role, device.path(), advice));
 }
 
 Expected<void> check_no_metadata(const std::string& role, const runtime::Device& device) {

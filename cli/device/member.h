@@ -5,6 +5,7 @@
 
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "cli/app/outcome.h"
 #include "cli/metadata/offline_disk.h"
@@ -25,8 +26,19 @@ inline constexpr runtime::DeviceOptions kLook{.read_only = true,
 [[nodiscard]] Expected<DevicePtr> open_member(const std::string& role, const std::string& spec,
                                               const runtime::DeviceOptions& options);
 
-// An error when the device could not be written, although it was opened for reading only.
-[[nodiscard]] Expected<void> check_writable(const std::string& role, const runtime::Device& device);
+// A device under the role that the user gave it.
+struct NamedMember {
+  std::string role;
+  std::string spec;
+};
+// Refused when two of them share sectors. Looks without locks: a device named twice must not be
+// taken for one that somebody else uses.
+[[nodiscard]] Expected<void> check_apart(const std::vector<NamedMember>& members);
+
+// An error when the device could not be written, although it was opened for reading only; `advice`
+// says what to do.
+[[nodiscard]] Expected<void> check_writable(const std::string& role, const runtime::Device& device,
+                                            const char* advice);
 
 // Refused when the device holds metadata of dm-remap: it is a spare of a volume.
 [[nodiscard]] Expected<void> check_no_metadata(const std::string& role,

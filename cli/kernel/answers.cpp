@@ -185,6 +185,8 @@ void take_io(Figures& figures, runtime::IoCounters& io) {
   io.fast_pieces = figures.number("fast_requests");
   io.slow_pieces = figures.number("slow_requests");
   io.errors = figures.number("failed_requests");
+  io.failed_reads = figures.number("failed_read_requests");
+  io.failed_writes = figures.number("failed_write_requests");
 }
 
 // Both lists of names belong to the runtime and begin with 0.
@@ -296,9 +298,8 @@ Expected<MoveAnswer> parse_move(std::string_view answer) {
     moved.error = static_cast<int>(line.number());
     line.expect("at");
     moved.bad_sector = line.number();
-  } else if (line.take("rest")) {
-    moved.rest = line.number();
   }
+  if (line.take("rest")) moved.rest = line.number();
   if (!line.ended_well()) return not_understood(answer);
   return moved;
 }

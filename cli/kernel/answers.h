@@ -37,7 +37,7 @@ struct MoveAnswer {
   u64 changed = 0;
   u64 unchanged = 0;
   u64 lost = 0;
-  int error = 0;  // errno, when it did not come to its end
+  int error = 0;  // errno of the first block that could not be moved
   u64 bad_sector = 0;
   std::optional<u64> rest;  // a suspend or a signal came between: from here on nothing was done
 };

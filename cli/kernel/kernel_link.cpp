@@ -41,15 +41,18 @@ const char* status_name(int error) {
   return error == EROFS ? "read_only" : "io_error";
 }
 
-// Adds the answer to one message; false at the first block that could not be moved.
+// Adds the answer to one message. As a server does, it keeps the first failure; false when none of
+// the rest could be moved either.
 bool add_move(json& sum, const MoveAnswer& moved) {
   sum["blocks_changed"] = sum["blocks_changed"].get<u64>() + moved.changed;
   sum["blocks_unchanged"] = sum["blocks_unchanged"].get<u64>() + moved.unchanged;
   sum["sectors_lost"] = sum["sectors_lost"].get<u64>() + moved.lost;
   if (moved.error == 0) return true;
-  sum["status"] = status_name(moved.error);
-  sum["bad_sector"] = moved.bad_sector;
-  return false;
+  if (sum["status"] == "ok") {
+    sum["status"] = status_name(moved.error);
+    sum["bad_sector"] = moved.bad_sector;
+  }
+  return moved.error != EROFS;
 }
 
 }  // namespace

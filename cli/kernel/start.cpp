@@ -108,6 +108,7 @@ Expected<std::string> start_in_kernel(const ServeOptions& options, DeviceMapper&
   const auto lock = runtime::NameLock::take(name);
   if (!lock) return std::unexpected(lock.error());
   if (auto free = check_name_free(mapper, name); !free) return std::unexpected(free.error());
+  if (auto well = check_members(options); !well) return std::unexpected(well.error());
   const auto findings = look_at_metadata(options);
   if (!findings) return std::unexpected(findings.error());
   const format::Superblock& superblock = options.members.superblock;
@@ -119,7 +120,8 @@ Expected<std::string> start_in_kernel(const ServeOptions& options, DeviceMapper&
        .read_only = options.read_only});
   if (!path) return path;
   const bool is_writable = !options.read_only && !format::is_restored_older(superblock);
-  print_findings(*findings, options.members.members, is_writable);
+  print_findings(*findings, options.members.members,
+                 {.repaired = is_writable, .degraded = options.degraded});
   return path;
 }
 

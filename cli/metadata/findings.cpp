@@ -180,18 +180,27 @@ const char* text_of(Weight weight) {
   return "";
 }
 
+std::string line_about(const Finding& finding, const std::vector<std::string>& paths,
+                       const Started& started) {
+  const FindingText text = describe(finding, paths);
+  if (finding.kind == FindingKind::member_missing && started.degraded) {
+    return fmt::format("note: starting without {} (--degraded); its blocks read as errors",
+                       device_of(finding, paths));
+  }
+  const bool is_mended =
+      (text.weight == Weight::fault && finding.kind != FindingKind::read_failed) ||
+      finding.kind == FindingKind::member_stale || finding.kind == FindingKind::superblock_stale ||
+      finding.kind == FindingKind::superblock_torn;
+  if (started.repaired && is_mended) return "repaired: " + text.what;
+  return fmt::format("{}: {}; {}", text_of(text.weight), text.what, text.consequence);
+}
+
 void print_findings(const std::vector<Finding>& findings, const std::vector<std::string>& paths,
-                    bool repairs) {
+                    const Started& started) {
   for (const Finding& finding : findings) {
-    const FindingText text = describe(finding, paths);
-    const bool was_repaired =
-        repairs && text.weight == Weight::fault && finding.kind != FindingKind::read_failed;
-    const std::string line = was_repaired
-                                 ? fmt::format("dm-remap: repaired: {}\n", text.what)
-                                 : fmt::format("dm-remap: {}: {}; {}\n", text_of(text.weight),
-                                               text.what, text.consequence);
     // Without fmt::print(), which throws when stderr takes nothing: the volume is open by now.
-    (void)std::fputs(line.c_str(), stderr);
+    (void)std::fputs(fmt::format("dm-remap: {}\n", line_about(finding, paths, started)).c_str(),
+                     stderr);
   }
 }
 

@@ -27,9 +27,17 @@ struct FindingText {
 [[nodiscard]] FindingText describe(const Finding& finding, const std::vector<std::string>& paths);
 [[nodiscard]] const char* text_of(Weight weight);
 
-// On stderr, one line each. With `repairs` the damage that can be repaired has been.
+// How a volume was started.
+struct Started {
+  bool repaired = false;  // what can be repaired or brought up to date has been
+  bool degraded = false;  // without the members that are missing, as its user wants
+};
+// What the start says about a finding.
+[[nodiscard]] std::string line_about(const Finding& finding, const std::vector<std::string>& paths,
+                                     const Started& started);
+// On stderr, one line each.
 void print_findings(const std::vector<Finding>& findings, const std::vector<std::string>& paths,
-                    bool repairs);
+                    const Started& started);
 
 class FindingList final : public FindingSink {
  public:

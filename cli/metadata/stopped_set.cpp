@@ -11,10 +11,7 @@ namespace {
 
 // Whose it is, when the device is in use: a hint that leads further than "busy".
 std::string running_volume_on(const std::string& spec) {
-  const auto device = runtime::Device::open(spec, {.read_only = true,
-                                                   .exclusive = false,
-                                                   .allow_buffered = true,
-                                                   .odd_size = runtime::OddSize::cut_down});
+  const auto device = runtime::Device::open(spec, kLook);
   if (!device) return "";
   const Survey found = survey(**device);
   if (found.newest() == nullptr) return "";
@@ -24,12 +21,9 @@ std::string running_volume_on(const std::string& spec) {
 
 Expected<DevicePtr> open_stopped(const std::string& spec, bool is_written,
                                  std::chrono::milliseconds patience) {
-  auto device = open_member("device", spec,
-                            {.read_only = !is_written,
-                             .exclusive = true,
-                             .allow_buffered = true,
-                             .patience = patience,
-                             .odd_size = runtime::OddSize::cut_down});
+  auto device = open_member(
+      "device", spec,
+      {.read_only = !is_written, .exclusive = true, .allow_buffered = true, .patience = patience});
   if (device) return device;
   const std::string name = running_volume_on(spec);
   if (name.empty()) return device;
@@ -55,6 +49,9 @@ Expected<OpenDisks> open_disks(const std::vector<std::string>& specs,
     return misused(fmt::format("{} devices given; a volume has at most {} members", specs.size(),
                                kMaxMembers));
   }
+  std::vector<NamedMember> named;
+  for (const std::string& spec : specs) named.push_back({"device", spec});
+  if (auto apart = check_apart(named); !apart) return std::unexpected(apart.error());
   OpenDisks opened;
   for (std::size_t i = 0; i < specs.size(); ++i) {
     auto device = open_stopped(specs[i], is_written[i], patience);

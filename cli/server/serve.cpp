@@ -29,6 +29,7 @@ Expected<Opened> open_devices(const ServeOptions& options) {
   const runtime::DeviceOptions how{.read_only = options.read_only,
                                    .allow_buffered = options.allow_buffered,
                                    .patience = kPatience};
+  if (auto well = check_members(options); !well) return std::unexpected(well.error());
   Opened opened;
   auto main = open_member("main", options.members.main, how);
   if (!main) return std::unexpected(main.error());
@@ -63,11 +64,30 @@ Expected<std::unique_ptr<runtime::UserVolume>> open_volume(const ServeOptions& o
   std::vector<Finding> findings;
   auto volume =
       runtime::UserVolume::open(std::move(opened->main), std::move(opened->spares), how, &findings);
-  if (volume) print_findings(findings, options.members.members, (*volume)->writable());
+  if (volume)
+    print_findings(findings, options.members.members,
+                   {.repaired = (*volume)->writable(), .degraded = options.degraded});
   return volume;
 }
 
 }  // namespace
+
+Expected<void> check_members(const ServeOptions& options) {
+  std::vector<NamedMember> named{{"main", options.members.main}};
+  for (const std::string& spec : options.members.spares) named.push_back({"spare", spec});
+  if (auto apart = check_apart(named); !apart) return apart;
+  if (options.read_only) return {};
+  for (const NamedMember& member : named) {
+    const auto device = open_member(member.role, member.spec, kLook);
+    if (!device) return std::unexpected(device.error());
+    if (auto writable = check_writable(member.role, **device,
+                                       "--read-only starts the volume without writing anything");
+        !writable) {
+      return writable;
+    }
+  }
+  return {};
+}
 
 Expected<Exit> serve(const ServeOptions& options,
                      const std::function<bool(const std::string& path)>& ready) {

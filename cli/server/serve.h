@@ -20,6 +20,10 @@ struct ServeOptions {
   bool allow_buffered = false;
 };
 
+// What can be said against the members without opening them for good: one of them given twice, or
+// one that cannot be written.
+[[nodiscard]] Expected<void> check_members(const ServeOptions& options);
+
 // Returns when the volume has been stopped. `ready` is called once all is served, with the path
 // of the export; when it returns false, the volume is stopped at once.
 [[nodiscard]] Expected<Exit> serve(const ServeOptions& options,

@@ -3,9 +3,12 @@
 #include "cli/state/hints.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <cstdlib>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <sstream>
 #include <system_error>
 #include <unistd.h>
 
@@ -25,21 +28,10 @@ std::string environment(const char* name) {
   return value == nullptr ? "" : value;
 }
 
-fs::path file_of(const std::string& name) { return fs::path(state_directory()) / (name + ".json"); }
+// Streams say no more than that they failed.
+std::string errno_text() { return errno == 0 ? "it is no file" : std::strerror(errno); }
 
-std::optional<Hint> read_hint(const fs::path& path) {
-  std::ifstream file(path);
-  const auto json = nlohmann::json::parse(file, nullptr, false);
-  if (!json.is_object()) return std::nullopt;
-  try {
-    return Hint{.name = json.at("name"),
-                .set = json.at("set"),
-                .main = json.at("main"),
-                .spares = json.at("spares")};
-  } catch (const nlohmann::json::exception&) {
-    return std::nullopt;  // of another version, or damaged: the devices will be searched
-  }
-}
+fs::path file_of(const std::string& name) { return fs::path(state_directory()) / (name + ".json"); }
 
 }  // namespace
 
@@ -72,21 +64,52 @@ Expected<void> save_hint(const Hint& hint) {
   return {};
 }
 
-std::optional<Hint> load_hint(const std::string& name) {
-  std::optional<Hint> hint = read_hint(file_of(name));
-  if (hint && hint->name != name) return std::nullopt;
-  return hint;
+Expected<std::optional<Hint>> read_hint(const std::string& name) {
+  const fs::path path = file_of(name);
+  errno = 0;
+  std::ifstream file(path);
+  if (!file && (errno == ENOENT || errno == ENOTDIR)) return std::optional<Hint>();
+  std::ostringstream text;
+  text << file.rdbuf();  // which throws nothing, also when it is a folder
+  if (!file || errno != 0) {
+    return failed(fmt::format("{} cannot be read: {}", path.string(), errno_text()));
+  }
+  const auto json = nlohmann::json::parse(text.str(), nullptr, false);
+  try {
+    Hint hint{.name = json.at("name"),
+              .set = json.at("set"),
+              .main = json.at("main"),
+              .spares = json.at("spares")};
+    if (hint.name == name) return hint;
+  } catch (const nlohmann::json::exception&) {  // of another version, or damaged
+  }
+  return failed(
+      fmt::format("{} is no note about volume `{}`; a start with --main and --spare writes it anew",
+                  path.string(), name));
 }
 
-std::vector<Hint> all_hints() {
-  std::vector<Hint> hints;
+std::optional<Hint> load_hint(const std::string& name) {
+  return read_hint(name).value_or(std::nullopt);
+}
+
+Hints all_hints() {
+  Hints hints;
   std::error_code error;
   for (const auto& entry : fs::directory_iterator(state_directory(), error)) {
     const std::string name = entry.path().stem().string();
     if (entry.path().extension() != ".json" || !name_fault(name).empty()) continue;
-    if (std::optional<Hint> hint = load_hint(name)) hints.push_back(std::move(*hint));
+    auto hint = read_hint(name);
+    if (!hint) {
+      hints.unreadable.push_back(hint.error().message);
+    } else if (*hint) {
+      hints.known.push_back(std::move(**hint));
+    }
   }
-  std::sort(hints.begin(), hints.end(),
+  if (error && error != std::errc::no_such_file_or_directory) {
+    hints.unreadable.push_back(
+        fmt::format("{} cannot be read: {}", state_directory(), error.message()));
+  }
+  std::sort(hints.known.begin(), hints.known.end(),
             [](const Hint& a, const Hint& b) { return a.name < b.name; });
   return hints;
 }

@@ -23,9 +23,16 @@ struct Hint {
 [[nodiscard]] std::string state_directory();
 
 [[nodiscard]] Expected<void> save_hint(const Hint& hint);
-// Nothing when there is none, or none that can be understood.
+// Nothing when there is none; an error names the file that cannot be read or understood.
+[[nodiscard]] Expected<std::optional<Hint>> read_hint(const std::string& name);
+// The same where a note that cannot be used is as good as none: the devices say more.
 [[nodiscard]] std::optional<Hint> load_hint(const std::string& name);
-[[nodiscard]] std::vector<Hint> all_hints();  // sorted by name
+
+struct Hints {
+  std::vector<Hint> known;              // sorted by name
+  std::vector<std::string> unreadable;  // a line about each file, or the folder, that is not in it
+};
+[[nodiscard]] Hints all_hints();
 
 // `spec` with its paths made absolute, also those of decorators.
 [[nodiscard]] std::string absolute_spec(const std::string& spec);

@@ -108,12 +108,12 @@ Expected<Located> settle(std::vector<Spare> spares) {
 }
 
 Expected<Located> require_spares(Located located, const Wanted& wanted,
-                                 const std::vector<std::string>& reasons) {
+                                 const std::vector<Error>& reasons) {
   if (wanted.degraded) return located;
   for (Member member = 1; member < located.members.size(); ++member) {
     const auto state = static_cast<format::MemberState>(located.superblock.member[member].state);
     if (!located.members[member].empty() || state != format::MemberState::live) continue;
-    const std::string why = reasons.empty() ? "" : fmt::format(" ({})", reasons.front());
+    const std::string why = reasons.empty() ? "" : fmt::format(" ({})", reasons.front().message);
     return refused(
         fmt::format("spare {} of {} of volume `{}` is missing{}; blocks on it would read "
                     "as errors and the others may be stale: --degraded starts without it",
@@ -146,16 +146,18 @@ Expected<Located> from_devices(const Wanted& wanted) {
 }
 
 // Spares at the places of the hint that still are of its set; why the others are not.
-std::vector<Spare> from_hint(const Hint& hint, std::vector<std::string>& reasons) {
+std::vector<Spare> from_hint(const Hint& hint, std::vector<Error>& reasons) {
   std::vector<Spare> spares;
   for (const std::string& spec : hint.spares) {
     auto spare = look_at_spare(spec);
     if (!spare) {
-      reasons.push_back(spare.error().message);
+      reasons.push_back(spare.error());
     } else if (uuid_text(spare->block.header.set) != hint.set) {
-      reasons.push_back(fmt::format("{} is of volume `{}` ({}), not of {}", spec,
-                                    name_of(spare->block), uuid_text(spare->block.header.set),
-                                    hint.set));
+      reasons.push_back(
+          {fmt::format("{} is of volume `{}` ({}) now, not of `{}` ({}); give the spares of `{}`",
+                       spec, name_of(spare->block), uuid_text(spare->block.header.set), hint.name,
+                       hint.set, hint.name),
+           runtime::kExitRefused});
     } else {
       spares.push_back(std::move(*spare));
     }
@@ -168,8 +170,10 @@ bool is_at(const std::vector<Spare>& spares, Member member) {
                      [&](const Spare& spare) { return spare.block.own_member == member; });
 }
 
-Expected<std::vector<Spare>> find_by_name(const std::string& name, const std::optional<Hint>& hint,
-                                          std::vector<std::string>& reasons) {
+Expected<std::vector<Spare>> find_by_name(const Wanted& wanted, const std::optional<Hint>& hint,
+                                          std::vector<Error>& reasons) {
+  const std::string& name = wanted.name;
+  const char* const give = wanted.spares_only ? "the spares" : "--main and --spare";
   std::vector<Spare> spares;
   if (hint) spares = from_hint(*hint, reasons);
   if (hint && reasons.empty() && !spares.empty()) return spares;
@@ -185,24 +189,29 @@ Expected<std::vector<Spare>> find_by_name(const std::string& name, const std::op
     for (const auto& [set, members] : sets) {
       places += fmt::format("{}{} on {}", places.empty() ? "" : ", ", set, members.front().spec);
     }
-    return refused(fmt::format("{} volumes are called `{}`: {}; say which with --main and --spare",
-                               sets.size(), name, places));
+    return refused(fmt::format("{} volumes are called `{}`: {}; say which by giving {}",
+                               sets.size(), name, places, give));
   }
   if (sets.size() == 1) return std::move(sets.begin()->second);
-  if (!reasons.empty()) return failed(reasons.front());
+  if (!reasons.empty()) return std::unexpected(reasons.front());
+  if (const auto note = read_hint(name); !note) {
+    return failed(fmt::format("{}, and no block device knows `{}`; give {}", note.error().message,
+                              name, give));
+  }
   return failed(
       fmt::format("there is no volume `{}`: neither {} nor any block device knows it; "
-                  "give --main and --spare, or see `dm-remap list`",
-                  name, state_directory()));
+                  "give {}, or see `dm-remap list`",
+                  name, state_directory(), give));
 }
 
 Expected<Located> from_name(const Wanted& wanted) {
   const std::optional<Hint> hint = load_hint(wanted.name);
-  std::vector<std::string> reasons;
-  auto spares = find_by_name(wanted.name, hint, reasons);
+  std::vector<Error> reasons;
+  auto spares = find_by_name(wanted, hint, reasons);
   if (!spares) return std::unexpected(spares.error());
   auto located = settle(std::move(*spares));
   if (!located) return located;
+  if (wanted.spares_only) return require_spares(std::move(*located), wanted, reasons);
   if (hint) located->main = hint->main;
   const bool main_is_there =
       !located->main.empty() && runtime::Device::open(located->main, kLook).has_value();

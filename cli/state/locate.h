@@ -16,6 +16,7 @@ struct Wanted {
   std::string main;                 // "" when it is to be found
   std::vector<std::string> spares;  // likewise
   bool degraded = false;            // go on without spares that are not there
+  bool spares_only = false;         // main is not looked for
 };
 
 struct Located {

@@ -56,6 +56,7 @@ HealthFacts facts_of_status(const json& status) {
   stats.read_only_by_failure = status.at("read_only_by_failure").get<bool>();
   stats.restored_older = status.value("restored_older", false);
   stats.lost_sectors = status.at("lost_sectors").get<u64>();
+  stats.failed_writes = status.value("failed_writes", u64{0});
   stats.weak_blocks = status.at("weak_blocks").get<u64>();
   for (const json& member : status.at("members")) {
     if (stats.members == kMaxMembers) break;
@@ -93,7 +94,22 @@ void look_at_members(Doctor& doctor, const json& status) {
   }
 }
 
-void look_at_blocks(Doctor& doctor, const std::string& name) {
+// The engine's classes tell which device it was; events tell the very error.
+std::string why_writes_failed(const json& status) {
+  std::string devices;
+  for (const json& member : status.at("members")) {
+    if (!member.contains("errors")) continue;
+    const json& errors = member.at("errors").at("write");
+    if (errors.at("device") == 0 && errors.at("not_disk") == 0) continue;
+    devices += (devices.empty() ? "" : ", ") + label_of(member);
+  }
+  if (devices.empty()) return "";
+  return fmt::format(
+      ", not because of the medium: no room below {}, write protection or a bad link", devices);
+}
+
+void look_at_blocks(Doctor& doctor, const json& status) {
+  const std::string name = status.at("name").get<std::string>();
   const HealthFacts& facts = doctor.facts();
   if (doctor.sees(Trouble::spare_exhausted)) {
     doctor.say("no spare block is free: the next bad block is a write error",
@@ -104,6 +120,14 @@ void look_at_blocks(Doctor& doctor, const std::string& name) {
                fmt::format("Restore the files in the lost sectors from a backup (`dm-remap map {}` "
                            "lists them); writing a lost sector heals it.",
                            name));
+  }
+  if (doctor.sees(Trouble::writes_failed)) {
+    doctor.say(
+        fmt::format("{} failed since the start{}", counted(facts.failed_writes, "write", "writes"),
+                    why_writes_failed(status)),
+        fmt::format("See `dm-remap events {}`, mend what is wrong below, and write again "
+                    "what programs were told is not stored.",
+                    name));
   }
   if (doctor.sees(Trouble::spare_low)) {
     doctor.say(fmt::format("only {} free",
@@ -140,8 +164,12 @@ Diagnosis diagnose(const json& status) {
                     status.at("name").get<std::string>()));
   }
   look_at_members(doctor, status);
-  look_at_blocks(doctor, status.at("name").get<std::string>());
+  look_at_blocks(doctor, status);
   return doctor.finish();
+}
+
+bool takes_blocks(const json& member) {
+  return member.at("role") != "main" && takes_blocks(stats_of(member));
 }
 
 const char* text_of(Health health) {

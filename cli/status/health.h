@@ -22,6 +22,8 @@ struct Diagnosis {
 
 // `status` is the answer of the control socket.
 [[nodiscard]] Diagnosis diagnose(const nlohmann::json& status);
+// Whether the blocks of this member of `status` count as spare.
+[[nodiscard]] bool takes_blocks(const nlohmann::json& member);
 [[nodiscard]] const char* text_of(Health health);
 
 }  // namespace dmr::cli

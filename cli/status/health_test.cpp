@@ -84,6 +84,21 @@ TEST(Health, LostSectorsSendTheUserToTheBackup) {
   EXPECT_THAT(diagnosis.reasons.front(), HasSubstr("1 sector is lost"));
 }
 
+// As with a full file system below main: nothing is remapped or lost, and still data is not stored.
+TEST(Health, FailedWritesCallForAttentionAndNameTheDevice) {
+  json status = well();
+  status["failed_writes"] = 9;
+  const Diagnosis bare = diagnose(status);
+  EXPECT_EQ(bare.health, Health::attention);
+  EXPECT_EQ(bare.reasons.front(), "9 writes failed since the start");
+  status["members"][0]["errors"]["write"] = {
+      {"medium", 0}, {"unspecified", 0}, {"device", 9}, {"not_disk", 0}};
+  const Diagnosis diagnosis = diagnose(status);
+  EXPECT_THAT(diagnosis.reasons.front(),
+              HasSubstr("not because of the medium: no room below main (/dev/sdb)"));
+  EXPECT_THAT(diagnosis.advice, HasSubstr("dm-remap events tank"));
+}
+
 TEST(Health, TheGravestTroubleGivesTheAdvice) {
   json status = well();
   status["lost_sectors"] = 8;

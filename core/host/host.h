@@ -77,7 +77,8 @@ enum class EventKind : u8 {
   weak,               // a read came back only after retries
   spare_block_bad,    // a spare block refused data and was set aside
   spare_low,          // less than an eighth of the spare blocks is free
-  spare_exhausted,    // no spare block is left; with sectors: no room to record what became of them
+  spare_exhausted,    // no spare block is left (told once until one is free again);
+                      // with sectors: no room to record what became of them
   member_failed,      // a spare was retired
   breaker_open,       // the device as a whole fails: nothing is marked any more
   breaker_closed,     // the device answers again

@@ -381,6 +381,7 @@ void Committer::check_room() {
   const bool low = state_.spares.free_blocks() < total / 8;
   if (low && !state_.spare_low_told) state_.tell(EventKind::spare_low, kMain, Sector(0), 0);
   state_.spare_low_told = low;
+  if (state_.spares.free_blocks() > 0) state_.spare_exhausted_told = false;
 }
 
 }  // namespace dmr

@@ -24,12 +24,13 @@ enum class Trouble : u8 {
   spare_retired,
   spare_exhausted,
   sectors_lost,
+  writes_failed,  // since it was opened: their senders were told, and nothing stands for them now
   spare_low,
   blocks_weak,
 };
-inline constexpr u32 kTroubles = 9;
+inline constexpr u32 kTroubles = 10;
 
-inline constexpr u32 kScoreOfTrouble[kTroubles] = {0, 5, 10, 15, 20, 30, 40, 60, 70};
+inline constexpr u32 kScoreOfTrouble[kTroubles] = {0, 5, 10, 15, 20, 30, 40, 55, 60, 70};
 inline constexpr u32 kHealthyScore = 80;    // and above
 inline constexpr u32 kAttentionScore = 50;  // and above
 inline constexpr u64 kLowPart = 8;          // spare is low when less than this part of it is free
@@ -44,6 +45,7 @@ struct HealthFacts {
   u64 spare_total = 0;
   u64 spare_free = 0;
   u64 lost_sectors = 0;
+  u64 failed_writes = 0;
   u64 weak_blocks = 0;
 };
 
@@ -63,6 +65,8 @@ struct HealthFacts {
       return facts.spare_free == 0;
     case Trouble::sectors_lost:
       return facts.lost_sectors > 0;
+    case Trouble::writes_failed:
+      return facts.failed_writes > 0;
     case Trouble::spare_low:
       return facts.spare_free > 0 && facts.spare_free < facts.spare_total / kLowPart;
     case Trouble::blocks_weak:
@@ -92,19 +96,25 @@ struct HealthFacts {
          (member.state == format::MemberState::live && !member.present);
 }
 
+// Whether its blocks count as spare: it is here and takes data.
+[[nodiscard]] constexpr bool takes_blocks(const MemberStats& member) {
+  return member.state == format::MemberState::live && member.present;
+}
+
 // `flush_refused` is what the host knows and the engine does not: see Trouble.
 [[nodiscard]] constexpr HealthFacts facts_of(const VolumeStats& stats, bool flush_refused) {
   HealthFacts facts;
   facts.metadata_failed = stats.read_only_by_failure || stats.restored_older;
   facts.flush_refused = flush_refused;
   facts.lost_sectors = stats.lost_sectors;
+  facts.failed_writes = stats.failed_writes;
   facts.weak_blocks = stats.weak_blocks;
   for (Member m = 0; m < stats.members; ++m) {
     const MemberStats& member = stats.member[m];
     facts.member_failing = facts.member_failing || member.breaker_open;
     facts.member_missing = facts.member_missing || is_missing(member);
     facts.spare_retired = facts.spare_retired || member.state == format::MemberState::failed;
-    if (member.state != format::MemberState::live || !member.present) continue;
+    if (!takes_blocks(member)) continue;
     facts.spare_total += member.data_blocks;
     facts.spare_free += member.free_blocks;
   }

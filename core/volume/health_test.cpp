@@ -55,6 +55,9 @@ TEST(Health, EachTroubleHasItsGrade) {
   VolumeStats weak = well();
   weak.weak_blocks = 1;
   EXPECT_EQ(grade_of(score(weak)), HealthGrade::attention);
+  VolumeStats refusing = well();
+  refusing.failed_writes = 1;
+  EXPECT_EQ(grade_of(score(refusing)), HealthGrade::attention);
   VolumeStats lost = well();
   lost.lost_sectors = 1;
   EXPECT_EQ(grade_of(score(lost)), HealthGrade::failing);
@@ -88,6 +91,17 @@ TEST(Health, AMapThatMayBeOlderThanTheDataIsTheWorst) {
 TEST(Health, AHostThatTakesNoWritesAfterARefusedFlushIsFailing) {
   EXPECT_TRUE(has(facts_of(well(), true), Trouble::flush_refused));
   EXPECT_EQ(grade_of(health_score(facts_of(well(), true))), HealthGrade::failing);
+}
+
+// What the next bad block costs is less than what a write has cost already.
+TEST(Health, AFailedWriteIsGraverThanLittleSpare) {
+  VolumeStats stats = well();
+  stats.member[1].free_blocks = 100;
+  const u32 low = score(stats);
+  stats.failed_writes = 1;
+  EXPECT_LT(score(stats), low);
+  stats.lost_sectors = 1;
+  EXPECT_EQ(score(stats), kScoreOfTrouble[static_cast<u32>(Trouble::sectors_lost)]);
 }
 
 TEST(Health, TheGravestTroubleDecides) {

@@ -60,7 +60,7 @@ Task<Result<SpareExtent>> place_on_spare(FrameStack& frames, VolumeState& state,
     good = {};
     if (extent.status() == Status::io_error) break;
     if (!extent.has_value()) {
-      state.tell(EventKind::spare_exhausted, kMain, Sector(0), 0);
+      state.note_exhaustion();
       co_return Status::no_space;
     }
     const Sector sector = state.geometry.spare_sector(extent->begin) + first;

@@ -34,6 +34,12 @@ ErrorClass VolumeState::observe(const DeviceIo& io) {
   return error;
 }
 
+void VolumeState::note_exhaustion() {
+  ++counters.exhaustions;
+  if (!spare_exhausted_told) tell(EventKind::spare_exhausted, kMain, Sector(0), 0);
+  spare_exhausted_told = true;
+}
+
 void VolumeState::turn_read_only() {
   if (failed_read_only) return;
   failed_read_only = true;

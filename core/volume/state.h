@@ -29,6 +29,7 @@ struct SlowCounters {
   u64 returned_blocks = 0;
   u64 held_requests = 0;
   u64 commit_flushes = 0;
+  u64 exhaustions = 0;  // blocks that found no spare block
   u64 errors[kMaxMembers][2][kErrorClasses] = {};
 };
 
@@ -59,6 +60,7 @@ struct VolumeState {
   bool failed_read_only = false;
   bool opened_read_only = false;
   bool spare_low_told = false;
+  bool spare_exhausted_told = false;  // and since then no spare block has been free
   bool closing = false;
   SlowCounters counters;
   LateWrites late_writes;
@@ -81,6 +83,9 @@ struct VolumeState {
         .kind = kind, .member = member, .status = status, .sector = sector, .sectors = sectors});
   }
 
+  // A block has found no spare block. Of many only the first is told: the events would hold nothing
+  // else.
+  void note_exhaustion();
   // A write of data to a spare failed. Any thread, while its blocks cannot change hands.
   void spare_write_failed(Member member, Sector sector, u32 sectors, IoStatus status);
   // Books the answer of one device I/O and says what kind of error it was.

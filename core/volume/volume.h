@@ -67,6 +67,8 @@ class Volume {
   Status tune(Tunable which, u64 value) { return set(state_.config, which, value); }
 
   [[nodiscard]] VolumeStats stats() const;
+  // How often a block has found no spare block; only the first time is an event.
+  [[nodiscard]] u64 exhaustions() const { return state_.counters.exhaustions; }
   [[nodiscard]] bool next_run(Index::Cursor& cursor, Run& run) const {
     return state_.index.next(cursor, run);
   }

@@ -251,6 +251,25 @@ TEST(Volume, WhenNoSpareBlockIsLeftTheWriteFailsWithNoSpaceAndTheRestGoesOn) {
   EXPECT_TRUE(all_equal(f.read(0, 8).data, 0, 8, 0x12));
 }
 
+// The list of events is a ring: one for each block would leave nothing else in it.
+TEST(Volume, ThatNoSpareBlockIsLeftIsToldOnceUntilOneIsFreeAgain) {
+  VolumeFixture f(65536, 1024);
+  ASSERT_EQ(f.open(), Status::ok);
+  const u64 room = f.volume->stats().member[1].free_blocks;
+  for (u64 s = 0; s < 8192; ++s) f.disks[0].bad_write.insert(s);
+  for (u64 block = 0; block < room + 20; ++block) (void)f.write(block * 8, 8, 0x12);
+  EXPECT_EQ(f.volume->stats().member[1].free_blocks, 0U);
+  EXPECT_EQ(f.count(EventKind::spare_exhausted), 1U);
+  EXPECT_EQ(f.volume->exhaustions(), 20U);
+  f.disks[0].bad_write.clear();
+  const std::vector<SectorRange> home{{Sector(0), 16}};
+  ASSERT_EQ(f.run_command(CommandKind::forget, home).status, Status::ok);
+  EXPECT_EQ(f.volume->stats().member[1].free_blocks, 2U);
+  for (u64 s = 16384; s < 20000; ++s) f.disks[0].bad_write.insert(s);
+  for (u64 block = 2048; block < 2060; ++block) (void)f.write(block * 8, 8, 0x13);
+  EXPECT_EQ(f.count(EventKind::spare_exhausted), 2U);
+}
+
 TEST(Volume, MarkMovesTenThousandScatteredBlocksWithGroupCommit) {
   VolumeFixture f(8 * 40000, 8 * 20000);
   ASSERT_EQ(f.open(), Status::ok);

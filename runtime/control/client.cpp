@@ -20,19 +20,6 @@ using Clock = std::chrono::steady_clock;
 
 constexpr std::size_t kMaxAnswerBytes = 64 * 1024 * 1024;
 
-// Waits for `events`; false at the deadline.
-bool wait_for(int fd, short events, Clock::time_point deadline) {
-  while (true) {
-    const auto left =
-        std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now()).count();
-    if (left <= 0) return false;
-    pollfd polled{fd, events, 0};
-    const int ready = ::poll(&polled, 1, static_cast<int>(std::min<i64>(left + 1, 60'000)));
-    if (ready > 0) return true;
-    if (ready < 0 && errno != EINTR) return false;
-  }
-}
-
 }  // namespace
 
 Expected<ControlClient> ControlClient::connect(std::string_view name, Timeout timeout) {
@@ -73,6 +60,19 @@ Expected<nlohmann::json> ControlClient::call(const nlohmann::json& request, Time
               code.is_number_integer() ? code.get<int>() : kExitFailed);
 }
 
+bool ControlClient::wait_for(short events, Clock::time_point deadline) {
+  while (true) {
+    const auto left =
+        std::chrono::duration_cast<std::chrono::milliseconds>(deadline - Clock::now()).count();
+    timed_out_ = left <= 0;
+    if (timed_out_) return false;
+    pollfd polled{fd_.get(), events, 0};
+    const int ready = ::poll(&polled, 1, static_cast<int>(std::min<i64>(left + 1, 60'000)));
+    if (ready > 0) return true;
+    if (ready < 0 && errno != EINTR) return false;
+  }
+}
+
 Expected<void> ControlClient::send_line(const std::string& line, Clock::time_point deadline) {
   for (std::size_t sent = 0; sent < line.size();) {
     const ssize_t now =
@@ -80,7 +80,7 @@ Expected<void> ControlClient::send_line(const std::string& line, Clock::time_poi
     if (now >= 0) {
       sent += static_cast<std::size_t>(now);
     } else if (errno == EAGAIN) {
-      if (!wait_for(fd_.get(), POLLOUT, deadline)) return fail("the server does not answer");
+      if (!wait_for(POLLOUT, deadline)) return fail("the server does not answer");
     } else if (errno == EPIPE || errno == ECONNRESET) {
       return {};  // it may have said why: read that
     } else if (errno != EINTR) {
@@ -105,7 +105,7 @@ Expected<std::string> ControlClient::read_line(Clock::time_point deadline) {
       buffer_.append(bytes, static_cast<std::size_t>(got));
     } else if (got == 0 || (errno != EAGAIN && errno != EINTR)) {
       return fail("the server closed the connection");
-    } else if (!wait_for(fd_.get(), POLLIN, deadline)) {
+    } else if (!wait_for(POLLIN, deadline)) {
       return fail("the server does not answer");
     }
   }

@@ -24,13 +24,19 @@ class ControlClient {
   // comes back with its exit status.
   Expected<nlohmann::json> call(const nlohmann::json& request, Timeout timeout = Timeout(60'000));
 
+  // The last call has failed because its time was over.
+  [[nodiscard]] bool timed_out() const { return timed_out_; }
+
  private:
   explicit ControlClient(FileDescriptor fd) : fd_(std::move(fd)) {}
+  // False at the deadline.
+  bool wait_for(short events, std::chrono::steady_clock::time_point deadline);
   Expected<void> send_line(const std::string& line, std::chrono::steady_clock::time_point deadline);
   Expected<std::string> read_line(std::chrono::steady_clock::time_point deadline);
 
   FileDescriptor fd_;
   std::string buffer_;
+  bool timed_out_ = false;
 };
 
 }  // namespace dmr::runtime

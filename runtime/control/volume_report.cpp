@@ -56,7 +56,9 @@ Json io_json(const IoCounters& io) {
               {"write_bytes", io.write_bytes},
               {"fast_pieces", io.fast_pieces},
               {"slow_pieces", io.slow_pieces},
-              {"errors", io.errors}};
+              {"errors", io.errors},
+              {"failed_reads", io.failed_reads},
+              {"failed_writes", io.failed_writes}};
 }
 
 Json engine_json(const VolumeStats& stats) {

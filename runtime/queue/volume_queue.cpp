@@ -190,11 +190,18 @@ unsigned VolumeQueue::deliver() {
   return count;
 }
 
+void VolumeQueue::count_failed(QueueStatistics& statistics, IoOp op) {
+  statistics.errors.add(1);
+  if (op == IoOp::read) statistics.failed_reads.add(1);
+  if (is_write(op)) statistics.failed_writes.add(1);
+}
+
 void VolumeQueue::count_finished(QueueRequest& request) {
   QueueStatistics& statistics = shared_->statistics;
   const u64 bytes = u64{request.sectors} * kSectorBytes;
   const bool good = request.error == 0;
-  if (!good) statistics.errors.add(1);
+  if (!good) [[unlikely]]
+    count_failed(statistics, request.op);
   const bool changes = is_write(request.op) || request.op == IoOp::discard;
   if (good && changes && !state_of(request).flushing) client_of(request).wrote();
   if (state_of(request).flushing) statistics.flushes.add(1);

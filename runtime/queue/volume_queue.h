@@ -108,6 +108,7 @@ class VolumeQueue final : public Queue {
   void tell_refusals(QueueRequest& request);
   void begin_flush(QueueRequest& request);
   void count_finished(QueueRequest& request);
+  static void count_failed(QueueStatistics& statistics, IoOp op);
   void enter_section();
   void leave_section();
 

@@ -120,6 +120,33 @@ TEST_F(VolumeQueueTest, TheHotPathAllocatesNothing) {
   EXPECT_EQ(load.failed(), 0U);
 }
 
+// Of a sector that is known to be lost the engine never hears: the queue answers by itself.
+TEST_F(VolumeQueueTest, ReadsThatTheRouteItselfAnswersAreCountedAsFailed) {
+  make(TempFolder::Where::memory, R"({"ranges": [{"sector": 800, "count": 8, "on": "read"}]})");
+  const CommandResult marked =
+      volume->command(CommandKind::mark, {{.begin = Sector(800), .sectors = 8}});
+  ASSERT_EQ(marked.sectors_lost, 8U);
+  Client client(*volume);
+  EXPECT_EQ(client.value_of(Sector(800), 8), -2);
+  EXPECT_EQ(client.value_of(Sector(800), 1), -2);
+  EXPECT_EQ(client.value_of(Sector(0), 8), 0);
+  EXPECT_EQ(volume->stats().failed_reads, 0U);
+  EXPECT_EQ(volume->io_counters().failed_reads, 2U);
+  EXPECT_EQ(volume->io_counters().failed_writes, 0U);
+  EXPECT_EQ(volume->io_counters().errors, 2U);
+}
+
+// A full file system below both: nothing is marked, the client is told.
+TEST_F(VolumeQueueTest, WritesThatNothingTakesAreCountedAsFailed) {
+  make(TempFolder::Where::memory,
+       R"({"ranges": [{"sector": 800, "count": 8, "on": "write", "error": "ENOSPC"}]})");
+  Client client(*volume);
+  EXPECT_EQ(client.fill(Sector(800), 8, 1).error, EIO);
+  EXPECT_EQ(client.run(IoOp::write_zeroes, Sector(800), 8).error, EIO);
+  EXPECT_EQ(volume->io_counters().failed_writes, 2U);
+  EXPECT_EQ(volume->stats().failed_writes, 2U);
+}
+
 TEST_F(VolumeQueueTest, MoreRequestsThanPiecesAllGetTheirTurn) {
   make();
   constexpr std::size_t kRequests = 4 * VolumeQueue::kMaxPieces;

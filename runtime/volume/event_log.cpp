@@ -93,7 +93,8 @@ std::string text_of(const Event& event) {
     case EventKind::relocated:
       return where + ": moved to a spare while readable";
     case EventKind::lost:
-      return where + ": lost" + why + "; reads fail until it is written";
+      return fmt::format("{}: lost{}; reads fail until {} written", where, why,
+                         event.sectors > 1 ? "they are" : "it is");
     case EventKind::recovered:
       return where + ": written again, no longer lost";
     case EventKind::returned:
@@ -118,7 +119,7 @@ std::string text_of(const Event& event) {
     case EventKind::flush_failed:
       return member + ": refused a flush" + why;
     case EventKind::metadata_repaired:
-      return fmt::format("{}: damaged metadata at {} rewritten from a good copy", member, where);
+      return member + ": damaged metadata was rewritten from a good copy";
     case EventKind::metadata_failed:
       return "metadata could not be written" + why + "; the volume is read-only";
     case EventKind::pool_exhausted:
@@ -134,7 +135,8 @@ void EventLog::add(const Event& event) {
   const std::lock_guard lock(mutex_);
   LoggedEvent& entry = kept_[count_ % kKept];
   entry = {.number = ++count_, .unix_time_ms = ms, .event = event};
-  write_line(entry);
+  // Who opens the volume says so itself, with each place.
+  if (event.kind != EventKind::metadata_repaired) write_line(entry);
 }
 
 void EventLog::write_line(const LoggedEvent& entry) {

@@ -52,6 +52,8 @@ struct alignas(64) QueueStatistics {
   Counter fast_pieces;
   Counter slow_pieces;
   Counter errors;
+  Counter failed_reads;
+  Counter failed_writes;
 };
 static_assert(alignof(QueueStatistics) == 64 && sizeof(QueueStatistics) % 64 == 0);
 
@@ -64,9 +66,11 @@ struct IoCounters {
   u64 write_zeroes = 0;
   u64 read_bytes = 0;
   u64 write_bytes = 0;
-  u64 fast_pieces = 0;  // went straight from the route to a device
-  u64 slow_pieces = 0;  // went to the executor
-  u64 errors = 0;       // requests that failed
+  u64 fast_pieces = 0;    // went straight from the route to a device
+  u64 slow_pieces = 0;    // went to the executor
+  u64 errors = 0;         // requests that failed
+  u64 failed_reads = 0;   // of these, reads: also what the route answers itself, lost or gone
+  u64 failed_writes = 0;  // ... and writes, of data or of zeros
 
   void add(const QueueStatistics& queue) {
     reads += queue.reads.get();
@@ -79,6 +83,8 @@ struct IoCounters {
     fast_pieces += queue.fast_pieces.get();
     slow_pieces += queue.slow_pieces.get();
     errors += queue.errors.get();
+    failed_reads += queue.failed_reads.get();
+    failed_writes += queue.failed_writes.get();
   }
 };
 

@@ -209,7 +209,8 @@ class Repair(RepairTest):
         self.assert_refused(FAILED, ["repair", "nowhere"], "nowhere", "No such file")
         self.assert_refused(USAGE, ["repair"], "DEV")
         self.assert_refused(USAGE, ["repair", *[self.spares[0]] * 10], "10 devices")
-        self.assert_refused(REFUSED, ["repair", self.spares[0], self.spares[0]], "in use")
+        self.assert_refused(REFUSED, ["repair", self.spares[0], self.spares[0]],
+                            "are the same file")
 
     def test_a_spare_that_refuses_to_be_written_is_told(self):
         sector = self.places(self.spares[0], "journal")[9]

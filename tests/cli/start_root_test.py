@@ -62,6 +62,26 @@ class Fuse(RunningTest):
         self.stop()
         self.succeed("check", main, spare)
 
+    def test_a_device_that_a_program_has_open_is_not_pulled_out(self):
+        self.make_volume()
+        device = self.succeed("start", "tank", "--export", "fuse").out.strip()
+        with open(device, "rb"):
+            self.assert_one_line(self.refused_stop(), f"process {os.getpid()})", device, "--force")
+        self.stop()
+        device = self.succeed("start", "tank", "--export", "fuse").out.strip()
+        with open(device, "rb"):
+            self.succeed("stop", "tank", "--force")
+
+    def test_a_main_that_is_read_only_is_served_read_only(self):
+        main, spare = self.disk("main.img", 16 * MIB), self.disk("spare.img", 4 * MIB)
+        self.succeed("create", "tank", "--main", main, "--spare", spare)
+        with loop_device(main, "--read-only") as device:
+            devices = ["--main", device, "--spare", spare, "--export", "nbd"]
+            self.assert_refused(FAILED, ["start", *devices], device, "is read-only",
+                                "--read-only starts")
+            self.succeed("start", *devices, "--read-only")
+            self.stop()
+
     def refused_stop(self):
         result = self.run_program("stop", "tank")
         self.assertEqual(result.code, REFUSED)
@@ -201,7 +221,8 @@ class DiskFull(RunningTest):
                 self.stop()
             self.succeed("check", main, spare)
         self.assertEqual((refused.code, lost), (FAILED, 0))
-        self.assert_one_line(refused, "mark stopped")
+        self.assert_one_line(refused, "block at sector 0 could not be moved",
+                                 "the file system below the spare is full")
 
     @staticmethod
     def fill(folder):

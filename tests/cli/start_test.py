@@ -233,6 +233,8 @@ class StartOnDamage(RunningTest):
                     result = self.succeed("start", "tank", "--export", "nbd")
                     self.assertIn(f"repaired: {self.spares[0]}", result.err)
                     self.assertIn(kind, result.err)
+                    self.assertIn(f"sector {sectors[0]}", result.err)
+                    self.assert_one_line(result)
                     self.stop()
                     self.succeed("check", self.main, *self.spares)
 

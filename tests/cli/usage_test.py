@@ -8,7 +8,8 @@ import unittest
 from harness import PROGRAM, CliTest, OK, USAGE
 
 COMMANDS = ("create", "start", "stop", "list", "status", "map", "events", "mark", "forget",
-            "import", "export", "check", "dump", "simulate", "completion")
+            "import", "export", "check", "repair", "backup", "restore", "dump", "simulate",
+            "completion")
 
 
 class Usage(CliTest):
@@ -53,6 +54,13 @@ class Usage(CliTest):
     def test_a_word_that_is_no_choice_is_wrong_usage(self):
         self.assert_refused(USAGE, ["start", "tank", "--export", "smoke"],
                             "none of auto, dm, nbd, fuse")
+
+    def test_a_word_far_from_every_choice_suggests_none(self):
+        result = self.assert_refused(USAGE, ["completion", "fish"], "none of bash")
+        self.assertNotIn("did you mean", result.err)
+
+    def test_a_number_that_is_none_is_named(self):
+        self.assert_refused(USAGE, ["simulate", "--runs", "x"], "--runs: `x` is not a number")
 
     def test_output_that_cannot_be_written_is_an_error(self):
         with open("/dev/full", "w", encoding="ascii") as full:
