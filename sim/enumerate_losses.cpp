@@ -111,7 +111,7 @@ bool lose_each(Enumeration& all, const Course& course, const Accident& accident,
   const std::string when = fmt::format(
       "power cut {} events after {}", accident.events,
       accident.commit == 0 ? "the beginning" : fmt::format("commit {} failed", accident.commit));
-  const OffState state = reopen(life, accident.events);
+  const OffState state = reopen(life, all.points);
   take(all, life, when);
   if (course.spares > 1) leave_one_spare(all, life, state, when);
   damage_each_checkpoint(all, life, state, dice, when);

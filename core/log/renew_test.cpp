@@ -290,5 +290,52 @@ TEST(RenewTail, ACopyThatWasReadBadlyIsNotWrittenBack) {
   EXPECT_EQ(bench.model.map, expected);
 }
 
+// Each live spare has the block, none of a power cut's or a failure's work is left: all is there.
+TEST(RenewOfMany, AQuietOpeningWritesNoCheckpoint) {
+  for (const u32 spares : {1U, 2U, 3U}) {
+    StoreBench bench(spares);
+    ASSERT_EQ(bench.make(), Status::ok);
+    ASSERT_TRUE(bench.commit(1, 1, 20));
+    for (int opening = 0; opening < 2; ++opening) {
+      bench.restart();
+      ASSERT_EQ(bench.load(), Status::ok);
+      ASSERT_EQ(bench.begin(), Status::ok);
+      EXPECT_EQ(bench.store->counters().checkpoints, 0U) << spares;
+      ASSERT_TRUE(bench.commit(30, 3));
+    }
+  }
+}
+
+// The power goes while the newest block is on two spares of three: the opening gives it to the
+// third.
+TEST(RenewOfMany, ABlockThatOneLiveSpareLacksIsFollowedByCheckpoints) {
+  StoreBench bench(3);
+  ASSERT_EQ(bench.make(), Status::ok);
+  ASSERT_TRUE(bench.commit(1, 1, 20));
+  std::vector<MemoryDisks::Image> then;
+  bench.disks.fault = [&](const DeviceIo& io) {
+    const bool is_it = io.op == IoOp::write && io.member == 3 &&
+                       reinterpret_cast<const format::BlockHeader*>(io.buffer)->kind ==
+                           static_cast<u16>(format::Kind::journal);
+    if (is_it && then.empty()) then = bench.disks.durable();
+    return MemoryDisks::Fate{};
+  };
+  ASSERT_TRUE(bench.commit(50, 2));
+  bench.disks.fault = nullptr;
+  bench.disks.restore(then);
+  bench.restart();
+  ASSERT_EQ(bench.load(), Status::ok);
+  ASSERT_TRUE(bench.model.map.contains(50));
+  ASSERT_EQ(bench.begin(), Status::ok);
+  const MapModel::Map expected = bench.model.map;
+  bench.disks.restore(bench.disks.durable());
+  bench.restart();
+  LoadRequest alone = bench.load_request();
+  alone.allow_degraded = true;
+  alone.device[1].present = alone.device[2].present = false;
+  ASSERT_EQ(bench.load(alone), Status::ok);
+  EXPECT_EQ(bench.model.map, expected);
+}
+
 }  // namespace
 }  // namespace dmr
