@@ -263,7 +263,9 @@ scenario_latency_histograms_have_every_64th_request() {
 scenario_wrong_and_damaged_members_are_refused() {
   main=$(null_disk m 32) spare=$(null_disk s 8) other=$(null_disk o 8)
   dm-remap create other --main "$main" --spare "$other" >/tmp/create.log
-  dm-remap create vol --main "$main" --spare "$spare" --spare "$(null_disk t 8)" >/tmp/create.log
+  # The same main: only by force.
+  dm-remap create vol --force --main "$main" --spare "$spare" --spare "$(null_disk t 8)" \
+    >/tmp/create.log
   second=/dev/t
   refuses start_volume vol "$main" "$spare" "$other"
   dmsetup remove vol 2>/dev/null || true
