@@ -113,6 +113,8 @@ Expected<NameLock> NameLock::take(std::string_view name) {
     // Its last owner may have removed the file between our open and our lock.
     if (!still_there(path, fd.get())) continue;
     const std::string pid = fmt::format("{}\n", ::getpid());
+    // Whatever the umask: everybody may know that the volume runs.
+    if (::fchmod(fd.get(), 0644) != 0) return fail_errno(path, errno);
     if (::ftruncate(fd.get(), 0) != 0 ||
         ::pwrite(fd.get(), pid.data(), pid.size(), 0) != static_cast<ssize_t>(pid.size())) {
       return fail_errno(path, errno);

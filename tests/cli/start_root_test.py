@@ -175,6 +175,7 @@ class WithoutRights(ForNobody):
         for path in (main, *spares):
             os.chmod(path, 0o666)
         os.chmod(self.folder / "state", 0o755)
+        os.chmod(self.folder / "state" / "tank.json", 0o644)
         self.assert_refused(FAILED, ["start", "tank", "--export", "nbd"], str(self.run_dir),
                             "DM_REMAP_RUNTIME_DIR", prefix=NOBODY)
 
