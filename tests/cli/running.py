@@ -46,6 +46,15 @@ class RunningTest(CliTest):
         process.communicate()
 
 
+def unmount(folder):
+    # A ring's files are closed by the kernel a moment after its process has ended.
+    for _ in range(500):
+        if subprocess.run(["umount", folder], stderr=subprocess.DEVNULL,
+                          check=False).returncode == 0:
+            return
+    raise AssertionError(f"{folder} stays busy")
+
+
 def free_port():
     """A TCP port that nobody listens on at present."""
     with socket.socket() as probe:

@@ -7,7 +7,7 @@ import os
 import subprocess
 
 from harness import FAILED, MIB, REFUSED, loop_device
-from running import RunningTest
+from running import RunningTest, unmount
 
 
 @contextlib.contextmanager
@@ -18,12 +18,7 @@ def ramfs(folder):
     try:
         yield folder
     finally:
-        for _ in range(500):  # the kernel closes a ring's files a moment after its process
-            if subprocess.run(["umount", folder], stderr=subprocess.DEVNULL,
-                              check=False).returncode == 0:
-                break
-        else:
-            raise AssertionError(f"{folder} stays busy")
+        unmount(folder)
 
 
 class StartOnOtherDevices(RunningTest):

@@ -11,7 +11,7 @@ import subprocess
 import unittest
 
 from harness import FAILED, MIB, PROGRAM, REFUSED, content, loop_device
-from running import RunningTest
+from running import RunningTest, unmount
 
 NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
 
@@ -23,13 +23,7 @@ def mounted(device, folder):
     try:
         yield folder
     finally:
-        # A ring's files are closed by the kernel a moment after its process has ended.
-        for _ in range(500):
-            if subprocess.run(["umount", folder], stderr=subprocess.DEVNULL,
-                              check=False).returncode == 0:
-                break
-        else:
-            raise AssertionError(f"{folder} stays busy")
+        unmount(folder)
 
 
 class ForNobody(RunningTest):
