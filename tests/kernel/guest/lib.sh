@@ -38,6 +38,10 @@ null_disk() {
   echo 1 >"$nd/power"
   echo "/dev/$1"
 }
+slow_disk() { # DEVICE READ_MS WRITE_MS: /dev/mapper/slow, whose answers come that much later
+  modprobe dm-delay
+  dmsetup create slow --table "0 $(sectors_of "$1") delay $1 0 $2 $1 0 $3"
+}
 bad_blocks() { # NAME FIRST LAST; in parts, because 6.1 sorts longer ranges wrongly
   bb=$2
   while [ "$bb" -le "$3" ]; do

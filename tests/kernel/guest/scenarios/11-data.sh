@@ -73,8 +73,7 @@ scenario_merged_requests_remap_bad_blocks_only() {
 # Main's answers take half a second, so that all eight have failed before the first is recovered.
 scenario_eight_writers_hit_the_same_bad_block() {
   main=$(null_disk m 32) spare=$(null_disk s 8)
-  modprobe dm-delay
-  dmsetup create slow --table "0 $(sectors_of "$main") delay $main 0 0 $main 0 500"
+  slow_disk "$main" 0 500
   make_volume vol /dev/mapper/slow "$spare"
   bad_blocks m 4096 4103
   for n in 1 2 3 4 5 6 7 8; do

@@ -85,8 +85,7 @@ scenario_what_was_acknowledged_survives_a_forced_removal() {
 # theirs are under way.
 scenario_blocks_move_there_and_back_under_verified_load() {
   main=$(null_disk m 32) spare=$(null_disk s 16)
-  modprobe dm-delay
-  dmsetup create slow --table "0 $(sectors_of "$main") delay $main 0 0 $main 0 100"
+  slow_disk "$main" 0 100
   make_volume vol /dev/mapper/slow "$spare"
   fio --name=load --filename=/dev/mapper/vol --rw=randwrite --bsrange=4k-16k --size=2m --loops=3 \
     --direct=1 --ioengine=libaio --iodepth=8 --verify=crc32c --do_verify=1 --verify_fatal=1 \
@@ -109,8 +108,7 @@ scenario_blocks_move_there_and_back_under_verified_load() {
 # One write, of which main has nothing yet when its block is to move.
 scenario_a_block_moves_after_the_writes_that_are_under_way() {
   main=$(null_disk m 16) spare=$(null_disk s 8)
-  modprobe dm-delay
-  dmsetup create slow --table "0 $(sectors_of "$main") delay $main 0 0 $main 0 1500"
+  slow_disk "$main" 0 1500
   make_volume vol /dev/mapper/slow "$spare"
   sectors fill /dev/mapper/vol 8192 8 new >/tmp/taken &
   sleep 0.5
@@ -130,9 +128,8 @@ scenario_mark_ends_early_with_a_signal_and_a_suspend() {
   pattern a 1024 >/tmp/a.img
   put "$main" 20000 /tmp/a.img
   size=$(sectors_of "$main")
-  modprobe dm-delay
   # So slow that neither mark can end before it is told to, however late that is.
-  dmsetup create slow --table "0 $size delay $main 0 200 $main 0 0"
+  slow_disk "$main" 200 0
   make_volume vol /dev/mapper/slow "$spare"
   dmsetup message vol 0 mark "0+$size" >/tmp/mark.log &
   marking=$!
