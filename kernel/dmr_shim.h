@@ -18,9 +18,9 @@ extern "C" {
 #define DMR_MAX_REQUEST_SECTORS 8192
 #define DMR_ERROR_CLASSES 5
 #define DMR_STATUS_COUNT 11
-#define DMR_EVENT_KINDS 17
+#define DMR_EVENT_KINDS 19
 #define DMR_MEMBER_STATES 5
-#define DMR_TUNABLES 7
+#define DMR_TUNABLES 8
 #define DMR_MAP_SLICES 64
 
 // Values of the engine's enums; the glue asserts that they are the same.

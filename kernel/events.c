@@ -15,7 +15,8 @@ static const char* const kind_names[DMR_EVENT_KINDS] = {
     "spare_block_bad", "spare_low",      "spare_exhausted",
     "member_failed",   "breaker_open",   "breaker_closed",
     "device_error",    "flush_failed",   "metadata_repaired",
-    "metadata_failed", "pool_exhausted",
+    "metadata_failed", "pool_exhausted", "scrub_ended",
+    "scrub_paused",
 };
 
 static const char* const status_names[DMR_STATUS_COUNT] = {

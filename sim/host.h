@@ -129,7 +129,6 @@ class SimHost final : public Host {
   static constexpr u64 kPageLate_ns = 10'000'000'000;
   static constexpr u64 kTimerLate_ns = 60'000'000'000;
   static constexpr u32 kSlots = 64;
-  static constexpr u32 kEventKinds = static_cast<u32>(EventKind::pool_exhausted) + 1;
   struct Running {
     DeviceIo* io = nullptr;
     u64 id = 0;

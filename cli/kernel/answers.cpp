@@ -199,7 +199,6 @@ Named named(std::string_view word, AnswerReader& line) {
   line.fail();
   return Named{};
 }
-constexpr std::size_t kEventKinds = static_cast<std::size_t>(EventKind::pool_exhausted) + 1;
 constexpr std::size_t kIoStatuses = static_cast<std::size_t>(IoStatus::resource) + 1;
 
 // none, all, or the mask as 32 hexadecimal digits

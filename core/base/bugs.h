@@ -42,6 +42,7 @@ enum class Bug : u8 {
   healthy_detour,         // where a device has no FUA, the executor sends each write, not only FUA
   own_flush_uncounted,    // a user's flush does not wait for one of the engine's beside it
   told_by_another_flush,  // a flush goes well because one beside it has told of the refusal
+  scrub_passes_over,      // a scrub goes on behind what it could not read
   // Metadata
   single_journal_copy,       // a journal block is written once
   journal_without_fua,       // a journal block is acknowledged from the cache

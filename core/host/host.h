@@ -87,7 +87,11 @@ enum class EventKind : u8 {
   metadata_repaired,  // a damaged copy of metadata was rewritten from a good one
   metadata_failed,    // metadata could not be written: the volume is read-only
   pool_exhausted,     // slow work had to wait for a pool
+  scrub_ended,        // a pass has come to the volume's end; sectors: looked at
+  scrub_paused,       // at this sector of the volume: the member does not answer
 };
+
+inline constexpr u32 kEventKinds = static_cast<u32>(EventKind::scrub_paused) + 1;
 
 struct Event {
   EventKind kind = EventKind::remapped;

@@ -26,6 +26,7 @@ struct VolumeConfig {
       30 * kSecond;  // of the devices: a failure slower than half is no medium error
   u64 breaker_rest_ns = 5 * kSecond;  // an open breaker does not probe again before
   u64 move_turn_ns = kSecond;         // mark and forget hold their ranges about this long at a time
+  u32 scrub_kib_per_s = 32768;        // a scrub reads no faster than this
   u64 page_wait_ns = 5 * kSecond;     // a commit waits this long for index memory, then fails
 };
 // Salvages hold buffers for long: what needs none is not to wait for their end.

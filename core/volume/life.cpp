@@ -111,9 +111,11 @@ Status Volume::open_parts() {
   if (status == Status::ok) status = confirmer_.open();
   if (status == Status::ok) status = committer_.open();
   if (status == Status::ok) status = mover_.open();
+  if (status == Status::ok) status = scrubber_.open();
   if (status != Status::ok) return status;
   committer_.start();
   mover_.start();
+  scrubber_.start();
   return Status::ok;
 }
 
@@ -160,8 +162,10 @@ Task<Status> Volume::flush_spares(FrameStack&) {
 }
 
 Task<Status> Volume::close_task(FrameStack& frames) {
-  while (!active_.empty() || anything_waits()) co_await quiet_.wait();
   Ready stopped;
+  scrubber_.request_stop(stopped);
+  co_await PostedAwait{stopped};
+  while (!active_.empty() || anything_waits()) co_await quiet_.wait();
   mover_.request_stop(stopped);
   co_await PostedAwait{stopped};
   committer_.request_stop(writable(), stopped);
@@ -179,6 +183,7 @@ Task<Status> Volume::close_task(FrameStack& frames) {
 
 void Volume::release_parts() {
   DMR_ASSERT(active_.empty() && !anything_waits());
+  scrubber_.close();
   mover_.close();
   committer_.close();
   confirmer_.close();

@@ -6,32 +6,12 @@
 
 namespace dmr {
 
-// The longest piece from `at` on that lies in one place on one readable device and fits the buffer;
-// empty when the first block has lost sectors or its member is gone.
-Recovery::Span Recovery::good_piece(Sector at, Sector end, IoPlace& place) const {
-  const Block block = state_.geometry.block_of(at);
-  const Run run = state_.index.lookup(block);
-  if (run.home.lost != LostKind::none || !state_.readable(run.home.member)) return {};
-  const u64 run_end = state_.geometry.first_sector(run.begin + run.length).value;
-  u64 sectors = (run_end < end.value ? run_end : end.value) - at.value;
-  if (sectors > kBufferSectors) sectors = kBufferSectors;
-  const u32 count = static_cast<u32>(sectors);
-  Home home = run.home;
-  if (home.member == kMain) {
-    place = {kMain, at, count};
-  } else {
-    const Sector begin = state_.geometry.spare_sector(home.spare + (block - run.begin));
-    place = {home.member, begin + state_.geometry.sector_in_block(at), count};
-  }
-  return {at, count};
-}
-
 Task<Status> Recovery::recover_read(FrameStack& frames, WorkItem& item, Span span) {
   const Sector end = span.begin + span.sectors;
   DMR_ASSERT(item.tools.buffer != nullptr);
   for (Sector at = span.begin; at < end && item.request != nullptr;) {
     IoPlace place;
-    Span piece = good_piece(at, end, place);
+    Span piece{at, readable_sectors(state_, at, end, place)};
     const bool one_block =
         part_at(at, end).sectors == span.sectors || piece.sectors <= part_at(at, end).sectors;
     if (piece.sectors > 0 && !one_block) {

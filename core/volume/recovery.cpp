@@ -119,7 +119,9 @@ Task<Status> Recovery::make_durable(FrameStack&, WorkItem& item, Member member, 
 void Recovery::answer(WorkItem& item, Status status, Sector bad_sector) {
   Request* request = item.request;
   DMR_ASSERT(request != nullptr && !item.payload_busy);
-  if (item.op == IoOp::read) {
+  if (request->own) {
+    // No user's read: its figures are the scrub's.
+  } else if (item.op == IoOp::read) {
     ++(status == Status::ok ? state_.counters.recovered_reads : state_.counters.failed_reads);
   } else if (status != Status::ok) {
     ++state_.counters.failed_writes;
@@ -161,7 +163,8 @@ Source Recovery::payload_at(const WorkItem& item, Sector at) {
                 request.payload_offset + ((at - request.sector) << kSectorShift)};
 }
 
-void Recovery::tell_device_error(const WorkItem& item, Sector at, Member member) const {
+void Recovery::tell_device_error(WorkItem& item, Sector at, Member member) const {
+  if (item.request != nullptr) item.request->device_error = true;
   state_.tell(EventKind::device_error, member, at, 1, item.tools.io[0]->status);
 }
 

@@ -56,9 +56,8 @@ class Recovery {
   Task<Status> commit_changes(FrameStack& frames, WorkItem& item);
 
   [[nodiscard]] BlockPart part_at(Sector at, Sector end) const;
-  [[nodiscard]] Span good_piece(Sector at, Sector end, IoPlace& place) const;
   [[nodiscard]] static Source payload_at(const WorkItem& item, Sector at);
-  void tell_device_error(const WorkItem& item, Sector at, Member member) const;
+  void tell_device_error(WorkItem& item, Sector at, Member member) const;
 
   VolumeState& state_;
   Confirmer& confirmer_;

@@ -26,6 +26,8 @@ struct Request {
   u64 payload_offset = 0;
   Status status = Status::ok;  // result
   Sector bad_sector;           // result of a failed read or write: the first that failed
+  bool device_error = false;   // result: its device as a whole is to blame, nothing was marked
+  bool own = false;            // the engine's: nobody waits for this read
   void (*done)(Request&) = nullptr;
   void* context = nullptr;  // the host's
   Ready node;               // the engine's

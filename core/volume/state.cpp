@@ -64,6 +64,23 @@ IoPlace place_of(const VolumeState& state, const Home& home, Block block, u32 fi
   return {home.member, state.geometry.spare_sector(home.spare) + first_sector, sectors};
 }
 
+u32 readable_sectors(const VolumeState& state, Sector at, Sector end, IoPlace& place) {
+  const Block block = state.geometry.block_of(at);
+  const Run run = state.index.lookup(block);
+  if (run.home.lost != LostKind::none || !state.readable(run.home.member)) return 0;
+  const Sector run_end = state.geometry.first_sector(run.begin + run.length);
+  u64 sectors = (run_end < end ? run_end : end) - at;
+  if (sectors > kBufferSectors) sectors = kBufferSectors;
+  const u32 count = static_cast<u32>(sectors);
+  if (run.home.member == kMain) {
+    place = {kMain, at, count};
+  } else {
+    const Sector begin = state.geometry.spare_sector(run.home.spare + (block - run.begin));
+    place = {run.home.member, begin + state.geometry.sector_in_block(at), count};
+  }
+  return count;
+}
+
 LostMask lost_in(const VolumeState& state, const Home& home, Block block) {
   switch (home.lost) {
     case LostKind::none:

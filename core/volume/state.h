@@ -149,6 +149,9 @@ struct OwnFlushAwait {
 [[nodiscard]] Home home_of(const VolumeState& state, Block block);
 [[nodiscard]] IoPlace place_of(const VolumeState& state, const Home& home, Block block,
                                u32 first_sector, u32 sectors);
+// How many sectors from `at` on lie in one place on one readable device, at most up to `end` and as
+// many as fit a buffer; 0 when the first block has lost sectors or its member is gone.
+[[nodiscard]] u32 readable_sectors(const VolumeState& state, Sector at, Sector end, IoPlace& place);
 // Which sectors of the block are lost, `all` spelt out.
 [[nodiscard]] LostMask lost_in(const VolumeState& state, const Home& home, Block block);
 // The record that says where `length` blocks from `block` on live now.

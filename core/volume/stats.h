@@ -22,6 +22,20 @@ struct MemberStats {
   u64 errors[2][kErrorClasses] = {};  // [0] reads, [1] writes and flushes; as seen by the engine
 };
 
+enum class ScrubState : u8 { idle, running, paused };
+inline constexpr u32 kScrubStates = 3;
+
+// Of the pass that is under way, or of the last one since the volume was opened.
+struct ScrubStats {
+  ScrubState state = ScrubState::idle;
+  Sector position;            // all before it has been looked at
+  u64 passes = 0;             // that came to the volume's end, since it was opened
+  u64 read_sectors = 0;       // looked at
+  u64 skipped_sectors = 0;    // not: known as lost, or on a member that is gone
+  u64 failed_reads = 0;       // that did not come at once, of up to 64 KiB each
+  u64 unreadable_blocks = 0;  // which no second try gave whole
+};
+
 struct VolumeStats {
   bool writable = false;
   bool read_only_by_failure = false;  // metadata could not be written
@@ -45,6 +59,7 @@ struct VolumeStats {
   u64 commit_records = 0;
   u64 commit_flushes = 0;  // flushes of spares for commits
   u64 checkpoints = 0;
+  ScrubStats scrub;
   PoolCounters health_records;
   PoolCounters io_contexts;
   PoolCounters work_items;

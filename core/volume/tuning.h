@@ -15,8 +15,9 @@ enum class Tunable : u8 {
   recover_deadline_ms,
   device_timeout_ms,
   breaker_rest_ms,
+  scrub_kib_per_s,
 };
-inline constexpr u32 kTunables = 7;
+inline constexpr u32 kTunables = 8;
 
 struct TunableRange {
   const char* name;
@@ -29,7 +30,7 @@ inline constexpr TunableRange kTunableRange[kTunables] = {
     {"read_attempts", 1, 100},           {"write_attempts", 1, 100},
     {"spare_attempts", 1, 64},           {"probes", 1, 16},
     {"recover_deadline_ms", 1, 600'000}, {"device_timeout_ms", 1000, 600'000},
-    {"breaker_rest_ms", 1, 600'000},
+    {"breaker_rest_ms", 1, 600'000},     {"scrub_kib_per_s", 64, 16'777'216},
 };
 
 [[nodiscard]] constexpr u32 get(const VolumeConfig& config, Tunable which) {
@@ -48,6 +49,8 @@ inline constexpr TunableRange kTunableRange[kTunables] = {
       return static_cast<u32>(config.device_timeout_ns / kMillisecond);
     case Tunable::breaker_rest_ms:
       return static_cast<u32>(config.breaker_rest_ns / kMillisecond);
+    case Tunable::scrub_kib_per_s:
+      return config.scrub_kib_per_s;
   }
   return 0;
 }
@@ -77,6 +80,9 @@ inline constexpr TunableRange kTunableRange[kTunables] = {
       break;
     case Tunable::breaker_rest_ms:
       config.breaker_rest_ns = value * kMillisecond;
+      break;
+    case Tunable::scrub_kib_per_s:
+      config.scrub_kib_per_s = static_cast<u32>(value);
       break;
   }
   return Status::ok;

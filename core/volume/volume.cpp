@@ -11,7 +11,10 @@ Volume::Volume(Host& host, const VolumeConfig& config)
       confirmer_(state_),
       committer_(state_),
       mover_(state_, confirmer_, committer_),
-      recovery_(state_, confirmer_, committer_, mover_) {}
+      recovery_(state_, confirmer_, committer_, mover_),
+      scrubber_(
+          state_, [](void* self, Request& request) { static_cast<Volume*>(self)->submit(request); },
+          this) {}
 
 Volume::~Volume() { DMR_ASSERT(!running_ && !life_.has_value()); }
 
@@ -42,8 +45,9 @@ void Volume::submit(Request& request) {
     if (DMR_BUG(request_lost)) return;
   }
   if (request.op == IoOp::read) {
-    request.deadline_ns = state_.host.now_ns() + state_.config.recover_deadline_ns;
-    state_.host.wake_at(request.deadline_ns);
+    request.deadline_ns =
+        request.own ? ~u64{0} : state_.host.now_ns() + state_.config.recover_deadline_ns;
+    if (!request.own) state_.host.wake_at(request.deadline_ns);
   }
   (needs_buffer(request) ? waiting_for_buffer_ : waiting_).push_back(request);
   schedule_admission();
@@ -166,6 +170,11 @@ void Volume::finish_item(WorkItem& item) {
   if (active_.empty() && !anything_waits()) quiet_.wake_all(state_.executor);
 }
 
+Status Volume::scrub(ScrubAction action, Sector from) {
+  if (!running_ || state_.closing) return Status::closed;
+  return scrubber_.act(action, from);
+}
+
 void Volume::command(Command& command) {
   command.status = Status::ok;
   command.rest = command.ranges.empty() ? Sector(0) : command.ranges.front().begin;
@@ -227,10 +236,13 @@ void Volume::on_timer() {
       if (item->lock.waiting) state_.locks.give_up(item->lock, state_.executor);
       continue;
     }
+    if (item->request->own) continue;
     const u64 due = item->deadline_ns > now ? item->deadline_ns : now + 100 * kMillisecond;
     if (due < next) next = due;
   }
   state_.pages_arrived.wake_all(state_.executor);
+  const u64 scrub_due = scrubber_.on_timer(now);
+  if (scrub_due < next) next = scrub_due;
   if (next != ~u64{0}) state_.host.wake_at(next);
 }
 
@@ -326,6 +338,7 @@ VolumeStats Volume::stats() const {
   s.commit_records = store.commit_records;
   s.commit_flushes = c.commit_flushes;
   s.checkpoints = store.checkpoints;
+  s.scrub = scrubber_.stats();
   s.health_records = state_.health_records.counters();
   s.io_contexts = state_.io_contexts.counters();
   s.work_items = state_.work_items.counters();

@@ -8,6 +8,7 @@
 #include "core/volume/confirmer.h"
 #include "core/volume/mover.h"
 #include "core/volume/recovery.h"
+#include "core/volume/scrubber.h"
 #include "core/volume/stats.h"
 #include "core/volume/tuning.h"
 
@@ -55,6 +56,8 @@ class Volume {
   bool run() { return state_.executor.run(); }
   void submit(Request& request);
   void command(Command& command);
+  // Orders of the scrub; `from`: where a new pass begins. `invalid`: see Scrubber::act.
+  Status scrub(ScrubAction action, Sector from = Sector(0));
   void on_timer();
   // A request left its epoch slot while drain_pending(slot).
   // Or a flush has ended while flush_awaited().
@@ -170,6 +173,7 @@ class Volume {
   Committer committer_;
   Mover mover_;
   Recovery recovery_;
+  Scrubber scrubber_;
 
   std::byte* life_memory_ = nullptr;
   FrameStack life_frames_;

@@ -25,7 +25,7 @@ static_assert(kMaxRequestSectors == DMR_MAX_REQUEST_SECTORS);
 static_assert(kErrorClasses == DMR_ERROR_CLASSES);
 // The shim has names for all of them, in this order.
 static_assert(static_cast<int>(IoStatus::resource) + 1 == DMR_STATUS_COUNT);
-static_assert(static_cast<int>(EventKind::pool_exhausted) + 1 == DMR_EVENT_KINDS);
+static_assert(kEventKinds == DMR_EVENT_KINDS);
 static_assert(static_cast<int>(format::MemberState::removed) + 1 == DMR_MEMBER_STATES);
 
 dmr_io_words* words_of(DeviceIo& io) {

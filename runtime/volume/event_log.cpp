@@ -47,6 +47,10 @@ const char* name_of(EventKind kind) {
       return "metadata_failed";
     case EventKind::pool_exhausted:
       return "pool_exhausted";
+    case EventKind::scrub_ended:
+      return "scrub_ended";
+    case EventKind::scrub_paused:
+      return "scrub_paused";
   }
   return "unknown";
 }
@@ -124,6 +128,11 @@ std::string text_of(const Event& event) {
       return "metadata could not be written" + why + "; the volume is read-only";
     case EventKind::pool_exhausted:
       return "slow work had to wait for a pool";
+    case EventKind::scrub_ended:
+      return fmt::format("the scrub has come to the end; {} sectors looked at", event.sectors);
+    case EventKind::scrub_paused:
+      return fmt::format("the scrub is paused at sector {}: {} does not answer{}",
+                         event.sector.value, member, why);
   }
   return "unknown event";
 }
