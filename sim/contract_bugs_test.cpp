@@ -31,6 +31,7 @@ Enumeration long_journal() { return enumerate_long_journal(7); }
 Enumeration bad_spare_blocks() { return enumerate_bad_spare_blocks(7); }
 Enumeration refused_flushes() { return enumerate_refused_flushes(7, 1); }
 Enumeration failing_openings() { return enumerate_failing_openings(8, 1, 13); }
+Enumeration scrubs() { return enumerate_scrubs(7, 1); }
 Enumeration losses_of_three() { return enumerate_losses(7, 3, 3); }
 Enumeration losses_of_one() { return enumerate_losses(7, 1, 3); }
 Enumeration restarts_after_refusals() { return enumerate_restarts_after_refusals(8, 1); }
@@ -72,6 +73,7 @@ constexpr Quarry kQuarries[] = {
     DMR_QUARRY(healthy_detour, "quiet"),
     DMR_QUARRY(own_flush_uncounted, "refused flushes", refused_flushes),
     DMR_QUARRY(told_by_another_flush, "refused flushes", refused_flushes),
+    DMR_QUARRY(scrub_passes_over, "cuts and failures of a scrub", scrubs),
     DMR_QUARRY(checkpoint_flush_unheard, "refused-flushes"),
     DMR_QUARRY(newest_not_distrusted, "failing openings", failing_openings),
     DMR_QUARRY(newest_not_renewed, "restarts after refusals", restarts_after_refusals),

@@ -45,6 +45,8 @@ struct CachedWrite {
 // What is on the disk when power comes back, for one sector: 0 is the durable content, i the i-th
 // cached write since.
 using Chooser = std::function<u32(Sector, u32 candidates)>;
+inline const Chooser kKeepNothing = [](Sector, u32) { return u32{0}; };
+inline const Chooser kKeepAll = [](Sector, u32 candidates) { return candidates - 1; };
 
 struct DiskCounters {
   u64 reads = 0;

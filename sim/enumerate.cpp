@@ -37,9 +37,7 @@ void cut_and_check(Life& life, u64 events, u32 subset, Random& dice) {
   (void)life.course();
   m.stop_after(0);
   if (m.oracle.broken()) return;
-  const Chooser nothing = [](Sector, u32) { return u32{0}; };
-  const Chooser everything = [](Sector, u32 candidates) { return candidates - 1; };
-  m.power_cut(subset == 0 ? &nothing : subset == 1 ? &everything : nullptr);
+  m.power_cut(subset == 0 ? &kKeepNothing : subset == 1 ? &kKeepAll : nullptr);
   if (subset % 2 == 1 && !m.open_and_cut(dice.below(60))) {
     life.check_again();
     return;

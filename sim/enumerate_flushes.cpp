@@ -65,8 +65,7 @@ void play(Life& life, std::deque<UserRequest>& requests) {
 void lose_power_and_check(Life& life) {
   Machine& m = life.machine;
   if (m.oracle.broken()) return;
-  const Chooser nothing = [](Sector, u32) { return u32{0}; };
-  m.power_cut(&nothing);
+  m.power_cut(&kKeepNothing);
   life.open_and_check("only a flush was refused");
   for (const Finding& finding : m.findings()) {
     if (finding.kind != FindingKind::checkpoint_damaged) continue;
@@ -96,8 +95,7 @@ bool restart_and_cut(Life& life, u64 events) {
   const bool stopped = m.stopped();
   m.stop_after(0);
   if (m.oracle.broken()) return false;
-  const Chooser nothing = [](Sector, u32) { return u32{0}; };
-  m.power_cut(&nothing);
+  m.power_cut(&kKeepNothing);
   life.open_and_check("only a flush was refused, and then the power cut");
   return stopped;
 }

@@ -54,9 +54,7 @@ bool meet(Life& life, const Accident& accident) {
 // An opening without any trouble, one more commit, and the power is gone again.
 OffState reopen(Life& life, u64 choice) {
   Machine& m = life.machine;
-  const Chooser nothing = [](Sector, u32) { return u32{0}; };
-  const Chooser everything = [](Sector, u32 candidates) { return candidates - 1; };
-  const std::array<const Chooser*, 3> kept = {&nothing, &everything, nullptr};
+  const std::array<const Chooser*, 3> kept = {&kKeepNothing, &kKeepAll, nullptr};
   m.power_cut(kept[choice % kept.size()]);
   if (m.open() != Status::ok) {
     m.oracle.fail(Rule::damage_is_noticed, "refused, although only the power had gone");
@@ -64,7 +62,7 @@ OffState reopen(Life& life, u64 choice) {
   if (!m.oracle.broken()) m.audit();
   if (!m.oracle.broken()) m.read_back();
   if (!m.oracle.broken()) (void)life.storm(1);
-  m.power_cut(&nothing);
+  m.power_cut(&kKeepNothing);
   return life.off_state();
 }
 

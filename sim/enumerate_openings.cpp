@@ -117,8 +117,7 @@ Struck open_and_lose(Life& life, const Blow& blow, u64 at, u64 events) {
   if (m.oracle.broken()) return struck;
   if (status == Status::ok) (void)m.run_command(CommandKind::checkpoint, {});
   if (m.oracle.broken()) return struck;
-  const Chooser nothing = [](Sector, u32) { return u32{0}; };
-  m.power_cut((at + events) % 2 == 0 ? &nothing : nullptr);
+  m.power_cut((at + events) % 2 == 0 ? &kKeepNothing : nullptr);
   life.open_and_check("only I/O of an opening failed before a power cut");
   return struck;
 }

@@ -251,6 +251,14 @@ Status Machine::run_command(CommandKind kind, std::span<const SectorRange> range
   return command_.status;
 }
 
+void Machine::scrub(ScrubAction action, Sector from, u32 kib_per_s) {
+  world.note("user: scrub {} from {}, {} KiB/s", static_cast<u64>(action), from.value, kib_per_s);
+  host.post([this, action, from, kib_per_s] {
+    (void)volume_->tune(Tunable::scrub_kib_per_s, kib_per_s);
+    (void)volume_->scrub(action, from);
+  });
+}
+
 void Machine::request(UserRequest& request) {
   const auto ended = std::make_shared<bool>(false);
   request.done = [ended](UserRequest&) { *ended = true; };

@@ -52,6 +52,8 @@ class Machine final : private Engine, private FindingSink, private VolumeView {
   bool open_and_cut(u64 events);
   Status run_command(CommandKind kind, std::span<const SectorRange> ranges);
   void request(UserRequest& request);
+  // Gives the order, at this rate; its answer is not waited for.
+  void scrub(ScrubAction action, Sector from = Sector(0), u32 kib_per_s = 32768);
   // Pulls the plug. The volume is off afterwards.
   void power_cut(const Chooser* choose = nullptr);
   // The same, but what of the disks' caches survives is still open.
@@ -67,6 +69,8 @@ class Machine final : private Engine, private FindingSink, private VolumeView {
   bool drain();
   // Reads every sector; the oracle compares.
   void read_back();
+  // In the map.
+  bool is_lost(Sector sector) override;
   // Compares the map with what the oracle knows; to be called with no request under way.
   void audit();
 
@@ -93,7 +97,6 @@ class Machine final : private Engine, private FindingSink, private VolumeView {
   // FindingSink.
   void found(const Finding& finding) override;
   // VolumeView.
-  bool is_lost(Sector sector) override;
   bool home_is_gone(Sector sector) override;
   bool can_redirect() override;
   u64 exhaustions() override { return volume_ == nullptr ? 0 : volume_->exhaustions(); }

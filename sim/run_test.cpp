@@ -15,7 +15,7 @@
 namespace dmr::sim {
 namespace {
 
-// 23 profiles x 4 parts x 220 runs: more than 20,000. A sanitizer makes them ten times slower, and
+// 24 profiles x 4 parts x 220 runs: more than 20,000. A sanitizer makes them ten times slower, and
 // looks for other things.
 #if defined(DMR_SANITIZER_address)
 constexpr u64 kRuns = 5;
@@ -137,6 +137,10 @@ TEST_P(Enumerate, EveryFailingIoOfAnOpening) {
   for (u64 seed = kFirstOfOpenings; seed <= 8; ++seed) {
     expect_ok(enumerate_failing_openings(seed, GetParam(), kStride), 100);
   }
+}
+
+TEST_P(Enumerate, EveryCutAndFailureOfAScrub) {
+  for (const u64 seed : {7U, 8U}) expect_ok(enumerate_scrubs(seed, GetParam()), 100);
 }
 
 TEST_P(EnumerateLosses, AfterEachOpening) {

@@ -106,6 +106,7 @@ void Scenario::step() {
   if (dice_.chance(profile_.mark)) give_order(CommandKind::mark);
   if (dice_.chance(profile_.forget)) give_order(CommandKind::forget);
   if (dice_.chance(profile_.checkpoint)) give_order(CommandKind::checkpoint);
+  if (dice_.chance(profile_.scrub)) order_scrub();
   start_request();
   advance();
 }
@@ -176,6 +177,15 @@ void Scenario::give_order(CommandKind kind) {
   moved_ = moved_ || kind != CommandKind::checkpoint;
   machine_->world.note("user: command {} from {}", static_cast<u64>(kind), at);
   machine_->host.post([this, &order] { machine_->volume().command(order.command); });
+}
+
+void Scenario::order_scrub() {
+  const u64 which = dice_.below(100);
+  const ScrubAction action = which < 80   ? ScrubAction::start
+                             : which < 90 ? ScrubAction::pause
+                                          : ScrubAction::stop;
+  const u64 from = dice_.chance(200) ? dice_.below(machine_->oracle.sectors()) : 0;
+  machine_->scrub(action, Sector(from), dice_.coin() ? 32768 : 64);
 }
 
 void Scenario::pull_plug() {

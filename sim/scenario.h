@@ -37,6 +37,7 @@ class Scenario {
   void advance();
   void start_request();
   void give_order(CommandKind kind);
+  void order_scrub();
   void break_main();
   void age();
   void break_spare();

@@ -155,32 +155,30 @@ Task<Status> Scrubber::read_next(FrameStack& frames) {
   co_return Status::ok;
 }
 
-// A read ends at the first block that cannot be given whole, so it is asked again for what follows.
+// It ends at the first block that cannot be given whole. Those behind it are read anew: they have
+// not failed.
 Task<Status> Scrubber::salvage_piece(FrameStack&, u32 sectors, u64 pass) {
-  const Sector stop = stats_.position + sectors;
-  while (stats_.position < stop) {
-    request_ = Request{};
-    request_.own = true;
-    request_.error = io_.status;
-    request_.elapsed_ns = io_.elapsed_ns;
-    request_.sector = stats_.position;
-    request_.sectors = static_cast<u32>(stop - stats_.position);
-    request_.payload = &nowhere_;
-    co_await SalvageAwait{*this};
-    if (pass != pass_ || request_.status == Status::closed) co_return Status::ok;
-    if (request_.status != Status::ok && request_.device_error) co_return Status::io_error;
-    Sector next = stop;
-    if (request_.status != Status::ok) {
-      DMR_ASSERT(request_.bad_sector >= stats_.position && request_.bad_sector < stop);
-      ++stats_.unreadable_blocks;
-      const Block behind = state_.geometry.block_of(request_.bad_sector) + 1;
-      const Sector begin = state_.geometry.first_sector(behind);
-      if (begin < stop) next = begin;
-    }
-    stats_.read_sectors += next - stats_.position;
-    stats_.position = next;
+  request_ = Request{};
+  request_.own = true;
+  request_.error = io_.status;
+  request_.elapsed_ns = io_.elapsed_ns;
+  request_.sector = stats_.position;
+  request_.sectors = sectors;
+  request_.payload = &nowhere_;
+  co_await SalvageAwait{*this};
+  if (pass != pass_ || request_.status == Status::closed) co_return Status::ok;
+  Sector next = stats_.position + sectors;
+  if (request_.status != Status::ok) {
+    DMR_ASSERT(request_.bad_sector >= stats_.position && request_.bad_sector < next);
+    if (request_.device_error) co_return Status::io_error;
+    ++stats_.unreadable_blocks;
+    const Block behind = state_.geometry.block_of(request_.bad_sector) + 1;
+    const Sector begin = state_.geometry.first_sector(behind);
+    if (begin < next) next = begin;
   }
   device_failures_ = 0;
+  stats_.read_sectors += next - stats_.position;
+  stats_.position = next;
   co_return Status::ok;
 }
 

@@ -65,7 +65,7 @@ TEST(Scrubber, FindsEachUnreadableSectorOfOneReadAndSavesTheirNeighbours) {
   const VolumeStats stats = f.volume->stats();
   EXPECT_EQ(stats.lost_sectors, 4U);
   EXPECT_EQ(stats.remapped_blocks, 3U);
-  EXPECT_EQ(stats.scrub.failed_reads, 1U);
+  EXPECT_EQ(stats.scrub.failed_reads, 3U);  // what follows a bad block is read anew
   EXPECT_EQ(stats.scrub.unreadable_blocks, 3U);
   EXPECT_EQ(stats.scrub.read_sectors, kMainSectors);
   f.disks[0].gone = IoStatus::offline;  // what is read now comes from the spare
@@ -95,6 +95,16 @@ TEST(Scrubber, ABlockThatComesOnlyAfterRetriesIsMovedAway) {
   EXPECT_EQ(f.volume->stats().lost_sectors, 0U);
   EXPECT_EQ(f.scrub().unreadable_blocks, 0U);
   EXPECT_EQ(f.volume->route(Sector(9000), 8, false).member, 1U);
+}
+
+TEST(Scrubber, ABlockBehindABadOneIsNotCalledWeak) {
+  ScrubFixture f;
+  ASSERT_EQ(f.open(), Status::ok);
+  f.disks[0].bad_read.insert(kMainSectors - 9);  // of the last block but one
+  f.run_pass();
+  EXPECT_EQ(f.count(EventKind::weak), 0U);
+  EXPECT_EQ(f.volume->stats().relocated_blocks, 0U);
+  EXPECT_EQ(f.volume->stats().remapped_blocks, 1U);
 }
 
 TEST(Scrubber, ReadsMovedBlocksWhereTheyLive) {
