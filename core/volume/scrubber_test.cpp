@@ -60,7 +60,7 @@ TEST(Scrubber, FindsEachUnreadableSectorOfOneReadAndSavesTheirNeighbours) {
   ScrubFixture f;
   ASSERT_EQ(f.open(), Status::ok);
   ASSERT_EQ(f.write(4992, kPiece, 7).status, Status::ok);
-  for (const u64 bad : {5000, 5001, 5030, 5119}) f.disks[0].bad_read.insert(bad);
+  for (const u64 bad : {5000U, 5001U, 5030U, 5119U}) f.disks[0].bad_read.insert(bad);
   f.run_pass();
   const VolumeStats stats = f.volume->stats();
   EXPECT_EQ(stats.lost_sectors, 4U);
