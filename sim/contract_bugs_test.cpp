@@ -31,7 +31,7 @@ Enumeration long_journal() { return enumerate_long_journal(7); }
 Enumeration bad_spare_blocks() { return enumerate_bad_spare_blocks(7); }
 Enumeration refused_flushes() { return enumerate_refused_flushes(7, 1); }
 Enumeration failing_openings() { return enumerate_failing_openings(8, 1, 13); }
-Enumeration scrubs() { return enumerate_scrubs(7, 1); }
+Enumeration scrubs() { return enumerate_scrubs(7, 1, 1); }
 Enumeration losses_of_three() { return enumerate_losses(7, 3, 3); }
 Enumeration losses_of_one() { return enumerate_losses(7, 1, 3); }
 Enumeration restarts_after_refusals() { return enumerate_restarts_after_refusals(8, 1); }

@@ -63,9 +63,9 @@ enum class HostCall : u8 { io, memory, page, timer };
 [[nodiscard]] Enumeration enumerate_losses(u64 seed, u32 spares, u64 stride);
 
 // Bad places on main, and under a moved block: a scrub has to find each. Then with the power cut at
-// every event of the scrub, with one choice of the caches in turn, and with every I/O of it failing
-// in turn, as above.
-[[nodiscard]] Enumeration enumerate_scrubs(u64 seed, u32 spares);
+// every `stride`-th event of the scrub, with one choice of the caches in turn, and with every
+// `stride`-th I/O of it failing, as above.
+[[nodiscard]] Enumeration enumerate_scrubs(u64 seed, u32 spares, u64 stride);
 
 // Every metadata block of every spare x what is wrong with it. The set must open and be right, and
 // the damage must be told where it has to be noticed.

@@ -86,9 +86,9 @@ ScrubCost scrub_untroubled(Enumeration& all, u64 seed, u32 spares) {
   return whole;
 }
 
-void cut_each(Enumeration& all, u64 seed, u32 spares, u64 events) {
+void cut_each(Enumeration& all, u64 seed, u32 spares, u64 events, u64 stride) {
   const std::array<const Chooser*, 3> kept = {&kKeepNothing, &kKeepAll, nullptr};
-  for (u64 at = 1; at <= events && all.ok(); ++at) {
+  for (u64 at = 1; at <= events && all.ok(); at += stride) {
     ++all.points;
     Life life(seed, spares);
     Machine& m = life.machine;
@@ -96,16 +96,16 @@ void cut_each(Enumeration& all, u64 seed, u32 spares, u64 events) {
     m.stop_after(at);
     run_scrub(m);
     m.stop_after(0);
-    if (!m.oracle.broken()) m.power_cut(kept[at % kept.size()]);
+    if (!m.oracle.broken()) m.power_cut(kept[all.points % kept.size()]);
     life.open_and_check("it was only a power cut in the middle of a scrub");
     take(all, life, fmt::format("power cut after event {} of a scrub", at));
   }
 }
 
 // One call fails, or it and the two behind it. An outage may pause the scrub: it is told to go on.
-void fail_each(Enumeration& all, u64 seed, u32 spares, u64 ios) {
+void fail_each(Enumeration& all, u64 seed, u32 spares, u64 ios, u64 stride) {
   constexpr std::array kStatuses = {IoStatus::medium, IoStatus::unspecified, IoStatus::transport};
-  for (u64 at = 1; at <= ios && all.ok(); ++at) {
+  for (u64 at = 1; at <= ios && all.ok(); at += stride) {
     ++all.points;
     for (u32 kind = 0; kind < 2 * kStatuses.size() && all.ok(); ++kind) {
       Life life(seed, spares);
@@ -127,11 +127,11 @@ void fail_each(Enumeration& all, u64 seed, u32 spares, u64 ios) {
 
 }  // namespace
 
-Enumeration enumerate_scrubs(u64 seed, u32 spares) {
+Enumeration enumerate_scrubs(u64 seed, u32 spares, u64 stride) {
   Enumeration all;
   const ScrubCost whole = scrub_untroubled(all, seed, spares);
-  cut_each(all, seed, spares, whole.events);
-  fail_each(all, seed, spares, whole.ios);
+  cut_each(all, seed, spares, whole.events, stride);
+  fail_each(all, seed, spares, whole.ios, stride);
   return all;
 }
 

@@ -22,12 +22,14 @@ constexpr u64 kRuns = 5;
 constexpr u32 kSubsets = 1;
 constexpr u64 kStride = 1000;
 constexpr u64 kStrideOfLosses = 50;
+constexpr u64 kStrideOfScrubs = 20;
 constexpr u64 kFirstOfOpenings = 8;
 #else
 constexpr u64 kRuns = 220;
 constexpr u32 kSubsets = 4;
 constexpr u64 kStride = 13;
 constexpr u64 kStrideOfLosses = 3;
+constexpr u64 kStrideOfScrubs = 1;
 constexpr u64 kFirstOfOpenings = 7;
 #endif
 constexpr u64 kParts = 4;
@@ -140,7 +142,8 @@ TEST_P(Enumerate, EveryFailingIoOfAnOpening) {
 }
 
 TEST_P(Enumerate, EveryCutAndFailureOfAScrub) {
-  for (const u64 seed : {7U, 8U}) expect_ok(enumerate_scrubs(seed, GetParam()), 100);
+  for (const u64 seed : {7U, 8U})
+    expect_ok(enumerate_scrubs(seed, GetParam(), kStrideOfScrubs), 40);
 }
 
 TEST_P(EnumerateLosses, AfterEachOpening) {
