@@ -16,6 +16,7 @@ int main(int argc, char** argv) {
     dmr::cli::add_status(line);
     dmr::cli::add_map(line);
     dmr::cli::add_events(line);
+    dmr::cli::add_scrub(line);
     dmr::cli::add_mark(line);
     dmr::cli::add_forget(line);
     dmr::cli::add_import(line);

@@ -6,6 +6,7 @@
 
 #include "cli/app/names.h"
 #include "cli/app/output.h"
+#include "cli/app/progress_line.h"
 #include "cli/app/sizes.h"
 
 namespace dmr::cli {
@@ -47,6 +48,13 @@ TEST(Sizes, NumbersAreGrouped) {
   EXPECT_EQ(grouped(1234567), "1,234,567");
   EXPECT_EQ(counted(1, "block", "blocks"), "1 block");
   EXPECT_EQ(counted(0, "block", "blocks"), "0 blocks");
+}
+
+TEST(Progress, TheBarIsFullOnlyAtTheEnd) {
+  EXPECT_EQ(progress_bar(0), "[........................]   0 %");
+  EXPECT_EQ(progress_bar(0.5), "[############............]  50 %");
+  EXPECT_EQ(progress_bar(0.999), "[#######################.]  99 %");
+  EXPECT_EQ(progress_bar(1.5), "[########################] 100 %");
 }
 
 TEST(Ranges, AreASectorAndACount) {

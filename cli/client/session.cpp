@@ -146,6 +146,14 @@ Expected<Moved> Session::move(const std::string& op, std::span<const SectorRange
   return sum;
 }
 
+Expected<json> Session::scrub(const json& order) {
+  json request = order;
+  request["op"] = "scrub";
+  auto answer = link_->call(request, kAnswerTimeout);
+  if (!answer) return answer;
+  return answer->at("scrub");
+}
+
 Expected<void> Session::stop(std::chrono::seconds timeout, bool force) {
   return link_->stop(timeout, force);
 }

@@ -43,6 +43,8 @@ class Session {
   // "mark" or "forget". Long lists go in several requests; each is as durable as it says. A block
   // that cannot be moved is no error here, and keeps no other from being moved.
   [[nodiscard]] Expected<Moved> move(const std::string& op, std::span<const SectorRange> ranges);
+  // An order to the scrub, with the keys of the protocol; what the scrub is then.
+  [[nodiscard]] Expected<nlohmann::json> scrub(const nlohmann::json& order);
   // Returns when it has ended and its members are free; with `force` also when it is in use.
   [[nodiscard]] Expected<void> stop(std::chrono::seconds timeout, bool force);
   [[nodiscard]] bool is_running() const;

@@ -13,6 +13,7 @@ void add_list(CommandLine& line);
 void add_status(CommandLine& line);
 void add_map(CommandLine& line);
 void add_events(CommandLine& line);
+void add_scrub(CommandLine& line);
 void add_mark(CommandLine& line);
 void add_forget(CommandLine& line);
 void add_import(CommandLine& line);

@@ -47,7 +47,7 @@ Colour colour_of(const std::string& kind) {
     return Colour::red;
   }
   if (kind == "recovered" || kind == "returned" || kind == "breaker_closed" ||
-      kind == "metadata_repaired") {
+      kind == "metadata_repaired" || kind == "scrub_ended") {
     return Colour::green;
   }
   return Colour::yellow;

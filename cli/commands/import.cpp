@@ -97,11 +97,11 @@ void print_moved(const Mapfile& map, const Moved& moved) {
 
 void print_json_of(const ImportOptions& options, const Mapfile& map, const Moved& moved) {
   if (options.mapfile.empty()) return print_moved_json(options.name, moved);
-  Json json = moved_json(options.name, moved);
-  json["non_tried_bytes"] = map.non_tried;
-  json["non_trimmed_bytes"] = map.non_trimmed;
-  json["non_scraped_bytes"] = map.non_scraped;
-  print_json(json);
+  Json shown = moved_json(options.name, moved);
+  shown["non_tried_bytes"] = map.non_tried;
+  shown["non_trimmed_bytes"] = map.non_trimmed;
+  shown["non_scraped_bytes"] = map.non_scraped;
+  print_json(shown);
 }
 
 Expected<Exit> import(const ImportOptions& options) {

@@ -16,9 +16,9 @@
 
 #include <fmt/format.h>
 
+#include "cli/app/interruption.h"
 #include "cli/app/output.h"
 #include "cli/commands/commands.h"
-#include "cli/simulate/interruption.h"
 #include "cli/simulate/progress_bar.h"
 #include "cli/simulate/report.h"
 #include "sim/batch.h"

@@ -10,6 +10,7 @@
 #include "cli/client/session.h"
 #include "cli/commands/commands.h"
 #include "cli/status/health.h"
+#include "cli/status/scrub_text.h"
 
 namespace dmr::cli {
 namespace {
@@ -93,6 +94,7 @@ void print_map(const json& status) {
   const u64 lost = number(status, "lost_sectors");
   line("Lost", fmt::format("{} ({})", counted(lost, "sector", "sectors"), sectors_size(lost)));
   line("Weak", counted(number(status, "weak_blocks"), "block", "blocks"));
+  line("Scrub", scrub_summary(status));
 }
 
 std::string errors_text(const json& errors) {

@@ -64,6 +64,18 @@ std::string bash_reply(const Completion& completion) {
   return ":";
 }
 
+// What is offered where no option is: by the place among the positionals, the last for all behind.
+std::string bash_positionals(const std::vector<std::string>& replies, const std::string& valued) {
+  if (replies.empty()) return ":";
+  if (replies.size() == 1) return replies.front();
+  std::string cases;
+  for (std::size_t i = 0; i < replies.size(); ++i) {
+    const std::string place = i + 1 < replies.size() ? fmt::format("{}", i) : "*";
+    cases += fmt::format("{}) {} ;; ", place, replies[i]);
+  }
+  return fmt::format("_dm_remap_place \"{}\"; case $place in {}esac", valued, cases);
+}
+
 std::string escaped(std::string text) {  // for zsh's _arguments, inside single quotes
   std::string out;
   for (const char c : text) {
@@ -120,29 +132,40 @@ std::string bash_completion(const CLI::App& root) {
   for (const CLI::App* command : commands_of(root)) {
     commands.push_back(command->get_name());
     std::vector<std::string> flags;
-    std::string positional = ":";
+    std::vector<std::string> positionals;
+    std::string valued;  // options that take a value
     for (const CLI::Option* option : command->get_options()) {
       const Completion completion = completion_of(*option);
       if (option->get_positional()) {
-        if (positional == ":") positional = bash_reply(completion);
+        positionals.push_back(bash_reply(completion));
         continue;
       }
       for (const std::string& flag : flags_of(*option)) {
         flags.push_back(flag);
         if (completion.values == Values::none) continue;
+        valued += flag + " ";
         values += fmt::format("    {}:{}) {}; return ;;\n", command->get_name(), flag,
                               bash_reply(completion));
       }
     }
-    arguments +=
-        fmt::format("    {}) options=\"{}\"; [[ $current == -* ]] || {{ {}; return; }} ;;\n",
-                    command->get_name(), fmt::join(flags, " "), positional);
+    arguments += fmt::format(
+        "    {}) options=\"{}\"; [[ $current == -* ]] || {{ {}; return; }} ;;\n",
+        command->get_name(), fmt::join(flags, " "), bash_positionals(positionals, valued));
   }
   return fmt::format(
       "# bash completion of dm-remap; load it with: source <(dm-remap completion bash)\n"
+      "# How many positionals stand between the command and the current word.\n"
+      "_dm_remap_place() {{\n"
+      "  local previous=\"\"\n"
+      "  place=0\n"
+      "  for ((i++; i < COMP_CWORD; i++)); do\n"
+      "    [[ ${{COMP_WORDS[i]}} == -* || \" $1\" == *\" ${{previous:--}} \"* ]] || ((++place))\n"
+      "    previous=\"${{COMP_WORDS[i]}}\"\n"
+      "  done\n"
+      "}}\n"
       "_dm_remap() {{\n"
       "  local current=\"${{COMP_WORDS[COMP_CWORD]}}\" previous=\"${{COMP_WORDS[COMP_CWORD-1]}}\"\n"
-      "  local command=\"\" options=\"--help --version {}\" i\n"
+      "  local command=\"\" options=\"--help --version {}\" i place\n"
       "  COMPREPLY=()\n"
       "  for ((i = 1; i < COMP_CWORD; i++)); do\n"
       "    [[ ${{COMP_WORDS[i]}} == -* ]] || {{ command=\"${{COMP_WORDS[i]}}\"; break; }}\n"

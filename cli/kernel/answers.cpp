@@ -174,6 +174,21 @@ void take_engine(Figures& figures, VolumeStats& stats) {
   stats.buffers = figures.pool("pool_buffers");
 }
 
+void take_scrub(Figures& figures, runtime::VolumeReport& report) {
+  ScrubStats& scrub = report.stats.scrub;
+  const std::string state = figures.text("scrub_state");
+  const auto known = runtime::scrub_state_of(state);
+  if (!known) figures.note("scrub_state " + state);
+  scrub.state = known.value_or(ScrubState::idle);
+  scrub.position = Sector(figures.number("scrub_position"));
+  scrub.passes = figures.number("scrub_passes");
+  scrub.read_sectors = figures.number("scrub_read_sectors");
+  scrub.skipped_sectors = figures.number("scrub_skipped_sectors");
+  scrub.failed_reads = figures.number("scrub_failed_reads");
+  scrub.unreadable_blocks = figures.number("scrub_unreadable_blocks");
+  report.scrub_kib_per_s = figures.number("scrub_kib_per_s");
+}
+
 void take_io(Figures& figures, runtime::IoCounters& io) {
   io.reads = figures.number("reads");
   io.writes = figures.number("writes");
@@ -225,6 +240,7 @@ Expected<runtime::VolumeReport> parse_report(std::string_view stats,
   report.logical_block_bytes = static_cast<u32>(figures.number("logical_block_bytes"));
   report.newest_event = figures.number("events_total");
   take_engine(figures, report.stats);
+  take_scrub(figures, report);
   take_io(figures, report.io);
   const u64 members = figures.number("members");
   if (members == 0 || members > kMaxMembers) figures.note(fmt::format("members {}", members));
@@ -301,6 +317,13 @@ Expected<MoveAnswer> parse_move(std::string_view answer) {
   if (line.take("rest")) moved.rest = line.number();
   if (!line.ended_well()) return not_understood(answer);
   return moved;
+}
+
+Expected<void> parse_ok(std::string_view answer) {
+  AnswerReader line(answer);
+  line.expect("ok");
+  if (!line.ended_well()) return not_understood(answer);
+  return {};
 }
 
 }  // namespace dmr::cli

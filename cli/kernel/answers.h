@@ -43,4 +43,7 @@ struct MoveAnswer {
 };
 [[nodiscard]] Expected<MoveAnswer> parse_move(std::string_view answer);
 
+// The answer to an order that has nothing to tell.
+[[nodiscard]] Expected<void> parse_ok(std::string_view answer);
+
 }  // namespace dmr::cli

@@ -12,6 +12,7 @@
 #include "cli/device/sysfs.h"
 #include "cli/kernel/answers.h"
 #include "runtime/control/ranges.h"
+#include "runtime/control/scrub_order.h"
 #include "runtime/device/errno_status.h"
 #include "runtime/device/file_descriptor.h"
 #include "runtime/device/identity.h"
@@ -63,14 +64,19 @@ Expected<json> KernelLink::call(const json& request, std::chrono::milliseconds /
   if (op == "map") return map(request);
   if (op == "events") return events(request);
   if (op == "mark" || op == "forget") return move(request);
+  if (op == "scrub") return scrub(request);
   return misused(fmt::format("a volume in the kernel does not know `{}`", op));
 }
 
-Expected<json> KernelLink::status() {
+Expected<runtime::VolumeReport> KernelLink::report(std::vector<std::string>& numbers) {
   const auto stats = mapper_.message(name_, "stats");
   if (!stats) return std::unexpected(stats.error());
+  return parse_report(*stats, numbers);
+}
+
+Expected<json> KernelLink::status() {
   std::vector<std::string> numbers;
-  auto report = parse_report(*stats, numbers);
+  auto report = this->report(numbers);
   if (!report) return std::unexpected(report.error());
   report->name = name_;
   for (std::size_t m = 0; m < numbers.size(); ++m) {
@@ -156,6 +162,31 @@ Expected<json> KernelLink::move(const json& request) {
     }
   }
   return sum;
+}
+
+Expected<void> KernelLink::order(const std::string& words) {
+  const auto answer = mapper_.message(name_, words);
+  if (!answer) return std::unexpected(answer.error());
+  return parse_ok(*answer);
+}
+
+// What the kernel would refuse by an errno is refused here, in words.
+Expected<json> KernelLink::scrub(const json& request) {
+  std::vector<std::string> unused;
+  auto now = report(unused);
+  if (!now) return std::unexpected(now.error());
+  const auto wanted = runtime::scrub_order_of(request, now->stats.volume_sectors, now->stats.scrub);
+  if (!wanted) return std::unexpected(wanted.error());
+  if (wanted->kib_per_s) {
+    const auto set = order(fmt::format("scrub rate {}", *wanted->kib_per_s));
+    if (!set) return std::unexpected(set.error());
+  }
+  std::string words = fmt::format("scrub {}", runtime::name_of(wanted->action));
+  if (wanted->from) words += fmt::format(" {}", wanted->from->value);
+  if (auto done = order(words); !done) return std::unexpected(done.error());
+  now = report(unused);
+  if (!now) return std::unexpected(now.error());
+  return json{{"scrub", runtime::scrub_json(now->stats.scrub, now->scrub_kib_per_s)}};
 }
 
 Expected<void> KernelLink::stop(std::chrono::seconds /*timeout*/, bool force) {

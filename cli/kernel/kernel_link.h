@@ -5,9 +5,11 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "cli/client/link.h"
 #include "core/geometry/geometry.h"
+#include "runtime/control/volume_report.h"
 
 namespace dmr::cli {
 
@@ -20,10 +22,14 @@ class KernelLink final : public VolumeLink {
   [[nodiscard]] Expected<void> stop(std::chrono::seconds timeout, bool force) override;
 
  private:
+  // What `stats` says; the numbers of the members' devices as in parse_report().
+  [[nodiscard]] Expected<runtime::VolumeReport> report(std::vector<std::string>& numbers);
   [[nodiscard]] Expected<nlohmann::json> status();
   [[nodiscard]] Expected<nlohmann::json> map(const nlohmann::json& request);
   [[nodiscard]] Expected<nlohmann::json> events(const nlohmann::json& request);
   [[nodiscard]] Expected<nlohmann::json> move(const nlohmann::json& request);
+  [[nodiscard]] Expected<nlohmann::json> scrub(const nlohmann::json& request);
+  [[nodiscard]] Expected<void> order(const std::string& words);
   [[nodiscard]] Expected<Geometry> geometry();
 
   std::string name_;

@@ -51,7 +51,15 @@ constexpr char kStats[] =
     "member_2_read_errors_device 0\nmember_2_write_errors_device 0\n"
     "member_2_read_errors_not_disk 0\nmember_2_write_errors_not_disk 0\n"
     "member_2_data_blocks 0\nmember_2_used_blocks 0\nmember_2_free_blocks 0\n"
-    "member_2_bad_blocks 0\nname tank\n";
+    "member_2_bad_blocks 0\nname tank\nscrub_state running\nscrub_position 4096\n"
+    "scrub_passes 2\nscrub_read_sectors 3072\nscrub_skipped_sectors 24\nscrub_failed_reads 5\n"
+    "scrub_unreadable_blocks 3\nscrub_kib_per_s 65536\n";
+
+// The same with this in place of that.
+std::string stats_with(const std::string& old, const std::string& now) {
+  std::string stats = kStats;
+  return stats.replace(stats.find(old), old.size(), now);
+}
 
 class KernelLinkTest : public ::testing::Test {
  protected:
@@ -91,9 +99,7 @@ TEST_F(KernelLinkTest, StatusHasTheFiguresOfTheKernel) {
 
 TEST_F(KernelLinkTest, StatusTellsThatNoWriteIsTakenAfterARefusedFlush) {
   EXPECT_EQ(call({{"op", "status"}})["flush_refused"], false);
-  std::string stats = kStats;
-  stats.replace(stats.find("state rw"), 8, "state flush-failed");
-  mapper.answers["stats"] = stats;
+  mapper.answers["stats"] = stats_with("state rw", "state flush-failed");
   EXPECT_EQ(call({{"op", "status"}})["flush_refused"], true);
 }
 
@@ -208,6 +214,63 @@ TEST_F(KernelLinkTest, AnswersOfAnotherVersionAreNamed) {
   const auto without = link.call({{"op", "status"}}, kTimeout);
   ASSERT_FALSE(without);
   EXPECT_NE(without.error().message.find("`set`"), std::string::npos);
+}
+
+TEST_F(KernelLinkTest, StatusHasTheScrub) {
+  EXPECT_EQ(call({{"op", "status"}})["scrub"], (json{{"state", "running"},
+                                                     {"position", 4096},
+                                                     {"passes", 2},
+                                                     {"read_sectors", 3072},
+                                                     {"skipped_sectors", 24},
+                                                     {"failed_reads", 5},
+                                                     {"unreadable_blocks", 3},
+                                                     {"kib_per_s", 65536}}));
+  mapper.answers["stats"] = stats_with("scrub_state running", "scrub_state dancing");
+  const auto strange = link.call({{"op", "status"}}, kTimeout);
+  ASSERT_FALSE(strange);
+  EXPECT_NE(strange.error().message.find("`scrub_state dancing`"), std::string::npos);
+}
+
+TEST_F(KernelLinkTest, OrdersOfTheScrubAreMessages) {
+  mapper.answers["stats"] = stats_with("scrub_state running", "scrub_state idle");
+  mapper.answers["scrub rate 1024"] = "ok";
+  mapper.answers["scrub start 800"] = "ok";
+  const json begun =
+      call({{"op", "scrub"}, {"action", "start"}, {"from", 800}, {"kib_per_s", 1024}});
+  EXPECT_EQ(begun["scrub"]["position"], 4096);
+  EXPECT_EQ(mapper.said,
+            (std::vector<std::string>{"stats", "scrub rate 1024", "scrub start 800", "stats"}));
+  mapper.answers["stats"] = kStats;
+  for (const char* action : {"start", "pause", "stop"}) {
+    mapper.answers[std::string("scrub ") + action] = "ok";
+    EXPECT_EQ(call({{"op", "scrub"}, {"action", action}})["scrub"]["state"], "running");
+    EXPECT_EQ(mapper.said[mapper.said.size() - 2], std::string("scrub ") + action);
+  }
+}
+
+TEST_F(KernelLinkTest, OrdersOfTheScrubThatMeanNothingAreNotSent) {
+  const auto refused = [&](const json& order, int exit, const char* why) {
+    json request{{"op", "scrub"}};
+    request.update(order);
+    const auto answer = link.call(request, kTimeout);
+    ASSERT_FALSE(answer) << request.dump();
+    EXPECT_EQ(answer.error().exit_code, exit);
+    EXPECT_NE(answer.error().message.find(why), std::string::npos) << answer.error().message;
+    EXPECT_EQ(mapper.said.back(), "stats");
+  };
+  refused({{"action", "start"}, {"from", 32765}}, runtime::kExitUsage, "volume of 32765 sectors");
+  refused({{"action", "start"}, {"from", 8}}, runtime::kExitFailed, "under way at sector 4096");
+  refused({{"action", "start"}, {"kib_per_s", 63}}, runtime::kExitUsage, "64 to 16777216 KiB");
+  mapper.answers["stats"] = stats_with("scrub_state running", "scrub_state idle");
+  refused({{"action", "pause"}}, runtime::kExitFailed, "nothing to pause");
+}
+
+TEST_F(KernelLinkTest, AScrubThatTheModuleDoesNotBeginIsNoSuccess) {
+  EXPECT_FALSE(link.call({{"op", "scrub"}, {"action", "stop"}}, kTimeout));
+  mapper.answers["scrub stop"] = "never";
+  const auto answer = link.call({{"op", "scrub"}, {"action", "stop"}}, kTimeout);
+  ASSERT_FALSE(answer);
+  EXPECT_NE(answer.error().message.find("`never` is not understood"), std::string::npos);
 }
 
 TEST_F(KernelLinkTest, AVolumeInUseIsStoppedByForceOnly) {

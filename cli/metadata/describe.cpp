@@ -23,26 +23,26 @@ Json json_of_member(const format::MemberEntry& entry, u32 number) {
           {"identity", identity_of(entry)}};
 }
 
-void add_content(Json& json, const format::Superblock& block) {
-  json["name"] = name_of(block);
-  json["set"] = uuid_text(block.header.set);
-  json["version"] = fmt::format("{}.{}", u16{block.version_major}, u16{block.version_minor});
-  json["oldest_minor"] = u16{block.oldest_minor};
-  json["compat"] = u64{block.compat};
-  json["ro_compat"] = u64{block.ro_compat};
-  json["incompat"] = u64{block.incompat};
-  json["sequence"] = u64{block.header.sequence};
-  json["own_member"] = block.own_member;
-  json["volume_sectors"] = u64{block.volume_sectors};
-  json["block_bytes"] = u64{block.block_sectors} * kSectorBytes;
-  json["policy"] = text_of(static_cast<format::Policy>(block.policy));
-  json["created_unix_s"] = u64{block.created_unix_s};
-  json["open_generation"] = u64{block.open_generation};
-  json["membership_generation"] = u64{block.membership.generation};
+void add_content(Json& shown, const format::Superblock& block) {
+  shown["name"] = name_of(block);
+  shown["set"] = uuid_text(block.header.set);
+  shown["version"] = fmt::format("{}.{}", u16{block.version_major}, u16{block.version_minor});
+  shown["oldest_minor"] = u16{block.oldest_minor};
+  shown["compat"] = u64{block.compat};
+  shown["ro_compat"] = u64{block.ro_compat};
+  shown["incompat"] = u64{block.incompat};
+  shown["sequence"] = u64{block.header.sequence};
+  shown["own_member"] = block.own_member;
+  shown["volume_sectors"] = u64{block.volume_sectors};
+  shown["block_bytes"] = u64{block.block_sectors} * kSectorBytes;
+  shown["policy"] = text_of(static_cast<format::Policy>(block.policy));
+  shown["created_unix_s"] = u64{block.created_unix_s};
+  shown["open_generation"] = u64{block.open_generation};
+  shown["membership_generation"] = u64{block.membership.generation};
   Json members = Json::array();
   const u32 count = std::min<u32>(block.member_count, kMaxMembers);
   for (u32 i = 0; i < count; ++i) members.push_back(json_of_member(block.member[i], i));
-  json["members"] = members;
+  shown["members"] = members;
 }
 
 Json records_of(const format::Record* records, u32 count) {
@@ -51,23 +51,24 @@ Json records_of(const format::Record* records, u32 count) {
   return list;
 }
 
-void add_journal(Json& json, const format::JournalBlock& block) {
-  json["sequence"] = u64{block.header.sequence};
-  json["open_epoch"] = u64{block.header.open_epoch};
-  json["previous_sequence"] = u64{block.previous_sequence};
-  json["open_generation"] = u64{block.open_generation};
-  json["membership_generation"] = u64{block.membership};
-  json["records"] = records_of(block.record, std::min(u32{block.records}, format::kJournalRecords));
+void add_journal(Json& shown, const format::JournalBlock& block) {
+  shown["sequence"] = u64{block.header.sequence};
+  shown["open_epoch"] = u64{block.header.open_epoch};
+  shown["previous_sequence"] = u64{block.previous_sequence};
+  shown["open_generation"] = u64{block.open_generation};
+  shown["membership_generation"] = u64{block.membership};
+  shown["records"] =
+      records_of(block.record, std::min(u32{block.records}, format::kJournalRecords));
 }
 
-void add_header(Json& json, const format::CheckpointHeader& block) {
-  json["state"] = block.state == format::kCheckpointComplete ? "complete" : "being written";
-  json["sequence"] = u64{block.header.sequence};
-  json["open_epoch"] = u64{block.header.open_epoch};
-  json["covered_sequence"] = u64{block.covered_sequence};
-  json["record_count"] = u64{block.records};
-  json["body_blocks"] = u64{block.body_blocks};
-  json["open_generation"] = u64{block.open_generation};
+void add_header(Json& shown, const format::CheckpointHeader& block) {
+  shown["state"] = block.state == format::kCheckpointComplete ? "complete" : "being written";
+  shown["sequence"] = u64{block.header.sequence};
+  shown["open_epoch"] = u64{block.header.open_epoch};
+  shown["covered_sequence"] = u64{block.covered_sequence};
+  shown["record_count"] = u64{block.records};
+  shown["body_blocks"] = u64{block.body_blocks};
+  shown["open_generation"] = u64{block.open_generation};
 }
 
 }  // namespace
@@ -77,16 +78,16 @@ const char* text_of(format::Policy policy) {
 }
 
 Json json_of(const SuperblockCopy& copy, u32 number) {
-  Json json{{"copy", number}, {"sector", copy.sector.value}};
+  Json shown{{"copy", number}, {"sector", copy.sector.value}};
   if (copy.error != 0) {
-    json["state"] = fmt::format("unreadable: {}", std::strerror(copy.error));
-    return json;
+    shown["state"] = fmt::format("unreadable: {}", std::strerror(copy.error));
+    return shown;
   }
-  json["state"] = copy.verdict != format::Verdict::ok ? format::text(copy.verdict)
-                  : copy.status != Status::ok         ? copy.why
-                                                      : "ok";
-  if (copy.verdict == format::Verdict::ok) add_content(json, copy.block);
-  return json;
+  shown["state"] = copy.verdict != format::Verdict::ok ? format::text(copy.verdict)
+                   : copy.status != Status::ok         ? copy.why
+                                                       : "ok";
+  if (copy.verdict == format::Verdict::ok) add_content(shown, copy.block);
+  return shown;
 }
 
 Json json_of(const format::Record& record) {
@@ -96,40 +97,41 @@ Json json_of(const format::Record& record) {
             {"spare_block", u64{record.block}},
             {"blocks", u32{record.length}}};
   }
-  Json json{{"type", "mapping"},       {"block", u64{record.block}}, {"blocks", u32{record.length}},
-            {"member", record.member}, {"spare_block", nullptr},     {"lost", "none"}};
-  if (record.member != kMain) json["spare_block"] = u64{record.home};
+  Json shown{
+      {"type", "mapping"},       {"block", u64{record.block}}, {"blocks", u32{record.length}},
+      {"member", record.member}, {"spare_block", nullptr},     {"lost", "none"}};
+  if (record.member != kMain) shown["spare_block"] = u64{record.home};
   if ((record.flags & format::kRecordLostAll) != 0) {
-    json["lost"] = "all";
+    shown["lost"] = "all";
   } else if (record.lost_low != 0 || record.lost_high != 0) {
     Json sectors = Json::array();
     const LostMask mask{.low = record.lost_low, .high = record.lost_high};
     for (u32 i = 0; i < kMaxBlockSectors; ++i) {
       if (mask.test(i)) sectors.push_back(i);
     }
-    json["lost"] = sectors;
+    shown["lost"] = sectors;
   }
-  return json;
+  return shown;
 }
 
 Json json_of(const MetaView& seen) {
-  Json json{{"area", seen.area}, {"index", seen.index}, {"sector", seen.sector.value}};
+  Json shown{{"area", seen.area}, {"index", seen.index}, {"sector", seen.sector.value}};
   if (seen.error != 0) {
-    json["verdict"] = fmt::format("unreadable: {}", std::strerror(seen.error));
-    return json;
+    shown["verdict"] = fmt::format("unreadable: {}", std::strerror(seen.error));
+    return shown;
   }
-  json["verdict"] = format::text(seen.verdict);
-  if (seen.verdict != format::Verdict::ok) return json;
+  shown["verdict"] = format::text(seen.verdict);
+  if (seen.verdict != format::Verdict::ok) return shown;
   switch (seen.kind) {
     case format::Kind::journal:
-      add_journal(json, seen.block->as<format::JournalBlock>());
+      add_journal(shown, seen.block->as<format::JournalBlock>());
       break;
     case format::Kind::checkpoint_header:
-      add_header(json, seen.block->as<format::CheckpointHeader>());
+      add_header(shown, seen.block->as<format::CheckpointHeader>());
       break;
     case format::Kind::checkpoint_body: {
       const auto& body = seen.block->as<format::CheckpointBody>();
-      json["records"] =
+      shown["records"] =
           records_of(body.record, std::min(u32{body.records}, format::kCheckpointRecords));
       break;
     }
@@ -139,7 +141,7 @@ Json json_of(const MetaView& seen) {
     case format::Kind::backup_body:
       break;  // not on spares
   }
-  return json;
+  return shown;
 }
 
 }  // namespace dmr::cli

@@ -3,8 +3,6 @@
 #include "cli/simulate/progress_bar.h"
 
 #include <algorithm>
-#include <cstdio>
-#include <unistd.h>
 
 #include <fmt/format.h>
 
@@ -13,7 +11,6 @@
 namespace dmr::cli {
 namespace {
 
-constexpr std::size_t kCells = 24;
 constexpr double kEvery_s = 0.2;
 
 // Of the runs or of the time, whichever ends it sooner.
@@ -28,27 +25,17 @@ double part_of(const sim::BatchRequest& request, const sim::Progress& progress) 
 }  // namespace
 
 std::string progress_line(const sim::Progress& progress, double part) {
-  const auto full = static_cast<std::size_t>(part * kCells);
   const auto per_second =
       static_cast<u64>(static_cast<double>(progress.runs) / std::max(progress.seconds, 0.001));
-  return fmt::format("[{}{}] {:>3} %  {}, {} runs/s, {}", std::string(full, '#'),
-                     std::string(kCells - full, '.'), static_cast<u32>(part * 100),
+  return fmt::format("{}  {}, {} runs/s, {}", progress_bar(part),
                      counted(progress.runs, "run", "runs"), grouped(per_second),
                      counted(progress.power_cuts, "power cut", "power cuts"));
 }
 
-ProgressBar::ProgressBar(const sim::BatchRequest& request)
-    : request_(request), is_wanted_(isatty(STDERR_FILENO) == 1) {}
-
-ProgressBar::~ProgressBar() {
-  if (shown_at_ > 0) fmt::print(stderr, "\r\x1b[K");
-}
-
 void ProgressBar::show(const sim::Progress& progress) {
-  if (!is_wanted_ || progress.seconds < shown_at_ + kEvery_s) return;
+  if (!line_.is_wanted() || progress.seconds < shown_at_ + kEvery_s) return;
   shown_at_ = progress.seconds;
-  fmt::print(stderr, "\r{}\x1b[K", progress_line(progress, part_of(request_, progress)));
-  (void)std::fflush(stderr);
+  line_.show(progress_line(progress, part_of(request_, progress)));
 }
 
 }  // namespace dmr::cli

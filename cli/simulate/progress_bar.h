@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// One line on stderr that tells how far a simulation is. On a terminal only.
+// The progress line of a simulation.
 #pragma once
 
 #include <string>
 
-#include "core/base/types.h"
+#include "cli/app/progress_line.h"
 #include "sim/batch.h"
 
 namespace dmr::cli {
@@ -14,16 +14,13 @@ namespace dmr::cli {
 
 class ProgressBar {
  public:
-  explicit ProgressBar(const sim::BatchRequest& request);
-  ~ProgressBar();  // wipes it out
-  ProgressBar(const ProgressBar&) = delete;
-  ProgressBar& operator=(const ProgressBar&) = delete;
+  explicit ProgressBar(const sim::BatchRequest& request) : request_(request) {}
 
   void show(const sim::Progress& progress);
 
  private:
   const sim::BatchRequest& request_;
-  const bool is_wanted_;
+  ProgressLine line_;
   double shown_at_ = 0;
 };
 

@@ -68,6 +68,7 @@ class Volume {
   void flush_failed(Member member, IoStatus status);
   // What is under way goes on under the limit that it began with, or under the new one.
   Status tune(Tunable which, u64 value) { return set(state_.config, which, value); }
+  [[nodiscard]] u32 tuned(Tunable which) const { return get(state_.config, which); }
 
   [[nodiscard]] VolumeStats stats() const;
   // How often a block has found no spare block; only the first time is an event.

@@ -9,6 +9,7 @@
 
 #include "core/format/validate.h"
 #include "runtime/control/ranges.h"
+#include "runtime/control/scrub_order.h"
 #include "runtime/device/errno_status.h"
 #include "runtime/volume/superblock_scan.h"
 
@@ -88,6 +89,17 @@ void run_faults(UserVolume& volume, const Json& request, const Responder& respon
   }
 }
 
+void run_scrub(UserVolume& volume, const Json& request, const Responder& responder) {
+  const auto order = scrub_order_of(request, volume.sectors(), volume.stats().scrub);
+  if (!order) return responder.error(order.error());
+  if (order->kib_per_s) (void)volume.set_scrub_rate(*order->kib_per_s);  // it is in its range
+  const Status status = volume.scrub(order->action, order->from.value_or(Sector(0)));
+  if (status == Status::closed) return responder.error(Error{"the volume is being stopped"});
+  // It may have ended since it was looked at.
+  if (status != Status::ok) return responder.error(nothing_to_pause());
+  responder.ok(Json{{"scrub", scrub_json(volume.stats().scrub, volume.scrub_rate())}});
+}
+
 void handle(const ControlContext& context, const Json& request, const Responder& responder) {
   UserVolume& volume = *context.volume;
   const std::string op = request.value("op", "");
@@ -105,6 +117,8 @@ void handle(const ControlContext& context, const Json& request, const Responder&
     run_command(volume, CommandKind::forget, request, responder);
   } else if (op == "checkpoint") {
     run_command(volume, CommandKind::checkpoint, request, responder);
+  } else if (op == "scrub") {
+    run_scrub(volume, request, responder);
   } else if (op == "faults") {
     run_faults(volume, request, responder);
   } else if (op == "stop" && context.stop) {
@@ -126,6 +140,7 @@ Json status_json(UserVolume& volume) {
   report.read_only = volume.read_only();
   report.logical_block_bytes = volume.logical_block_bytes();
   report.stats = volume.stats();
+  report.scrub_kib_per_s = volume.scrub_rate();
   report.io = volume.io_counters();
   const std::vector<Device*> devices = volume.devices();
   for (u32 m = 0; m < devices.size() && m < report.place.size(); ++m) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // What the control socket of a volume understands: status, map, mark, forget, checkpoint, events,
-// faults, stop. The keys are stable; docs/control-protocol.md lists them.
+// scrub, faults, stop. The keys are stable; docs/control-protocol.md lists them.
 #pragma once
 
 #include <functional>

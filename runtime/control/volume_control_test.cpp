@@ -167,6 +167,85 @@ TEST_F(VolumeControlTest, FaultsReachTheDecoratorAndEventsComeBack) {
   EXPECT_FALSE(client->call({{"op", "faults"}, {"member", 9}}));
 }
 
+// Until the scrub does not run any more; each look is a round trip.
+Json scrub_at_rest(UserVolume& volume) {
+  while (volume.stats().scrub.state == ScrubState::running) std::this_thread::yield();
+  return status_json(volume)["scrub"];
+}
+
+TEST_F(VolumeControlTest, AScrubFindsWhatNobodyHasRead) {
+  ASSERT_TRUE(
+      faulty(*volume, 0)
+          .control(
+              {{"add", {{{"sector", 5003}, {"count", 2}, {"on", "read"}, {"error", "ENODATA"}}}}}));
+  const Json idle = call({{"op", "status"}})["scrub"];
+  EXPECT_EQ(idle, (Json{{"state", "idle"},
+                        {"position", 0},
+                        {"passes", 0},
+                        {"read_sectors", 0},
+                        {"skipped_sectors", 0},
+                        {"failed_reads", 0},
+                        {"unreadable_blocks", 0},
+                        {"kib_per_s", 32768}}));
+  const Json begun =
+      call({{"op", "scrub"}, {"action", "start"}, {"kib_per_s", 16'777'216}})["scrub"];
+  EXPECT_EQ(begun["state"], "running");
+  EXPECT_EQ(begun["kib_per_s"], 16'777'216);
+  const Json ended = scrub_at_rest(*volume);
+  EXPECT_EQ(ended["state"], "idle");
+  EXPECT_EQ(ended["position"], 131072);
+  EXPECT_EQ(ended["passes"], 1);
+  EXPECT_EQ(ended["read_sectors"], 131072);
+  EXPECT_EQ(ended["failed_reads"], 1);
+  EXPECT_EQ(ended["unreadable_blocks"], 1);
+  EXPECT_EQ(volume->stats().lost_sectors, 2U);
+  const Json page = call({{"op", "map"}});
+  ASSERT_EQ(page["runs"].size(), 1U);
+  EXPECT_EQ(page["runs"][0]["lost"], Json::array({5003, 5004}));
+}
+
+TEST_F(VolumeControlTest, AScrubIsPausedGoesOnAndIsStopped) {
+  const Json begun =
+      call({{"op", "scrub"}, {"action", "start"}, {"from", 1024}, {"kib_per_s", 64}})["scrub"];
+  EXPECT_EQ(begun["state"], "running");
+  EXPECT_GE(begun["position"], 1024);
+  const Json paused = call({{"op", "scrub"}, {"action", "pause"}})["scrub"];
+  EXPECT_EQ(paused["state"], "paused");
+  const auto elsewhere = client->call({{"op", "scrub"}, {"action", "start"}, {"from", 8}});
+  ASSERT_FALSE(elsewhere);
+  EXPECT_NE(elsewhere.error().message.find("a scrub is paused at sector"), std::string::npos);
+  EXPECT_EQ(call({{"op", "scrub"}, {"action", "start"}})["scrub"]["state"], "running");
+  const Json ended = call({{"op", "scrub"}, {"action", "stop"}})["scrub"];
+  EXPECT_EQ(ended["state"], "idle");
+  EXPECT_EQ(ended["passes"], 0);
+  EXPECT_LT(ended["position"], 131072);
+}
+
+TEST_F(VolumeControlTest, OrdersOfTheScrubThatMeanNothingChangeNothing) {
+  const auto refused = [&](const Json& order, int exit, const char* why) {
+    Json request{{"op", "scrub"}};
+    request.update(order);
+    const auto answer = client->call(request);
+    ASSERT_FALSE(answer) << request.dump();
+    EXPECT_EQ(answer.error().exit_code, exit) << request.dump();
+    EXPECT_NE(answer.error().message.find(why), std::string::npos) << answer.error().message;
+  };
+  refused({{"action", "pause"}}, kExitFailed, "nothing to pause");
+  refused({{"action", "pause"}, {"kib_per_s", 64}}, kExitFailed, "nothing to pause");
+  refused({{"action", "start"}, {"from", 131072}}, kExitUsage, "volume of 131072 sectors");
+  refused({{"action", "stop"}, {"from", 8}}, kExitUsage, "goes with `start`");
+  for (const u64 rate : {u64{0}, u64{63}, u64{16'777'217}, ~u64{0}}) {
+    refused({{"action", "start"}, {"kib_per_s", rate}}, kExitUsage, "64 to 16777216 KiB");
+  }
+  refused({{"action", "dance"}}, kExitUsage, "start, pause, stop");
+  refused(Json::object(), kExitUsage, "start, pause, stop");
+  EXPECT_FALSE(client->call({{"op", "scrub"}, {"action", 7}}));
+  EXPECT_FALSE(client->call({{"op", "scrub"}, {"action", "start"}, {"from", "here"}}));
+  const Json now = call({{"op", "status"}})["scrub"];
+  EXPECT_EQ(now["state"], "idle");
+  EXPECT_EQ(now["kib_per_s"], 32768);
+}
+
 TEST_F(VolumeControlTest, StopIsPassedOn) {
   call({{"op", "stop"}});
   stopped.acquire();

@@ -113,6 +113,37 @@ std::optional<format::MemberState> member_state_of(std::string_view name) {
   return std::nullopt;
 }
 
+const char* name_of(ScrubState state) {
+  switch (state) {
+    case ScrubState::idle:
+      return "idle";
+    case ScrubState::running:
+      return "running";
+    case ScrubState::paused:
+      return "paused";
+  }
+  return "unknown";
+}
+
+std::optional<ScrubState> scrub_state_of(std::string_view name) {
+  for (u32 i = 0; i < kScrubStates; ++i) {
+    const auto state = static_cast<ScrubState>(i);
+    if (name == name_of(state)) return state;
+  }
+  return std::nullopt;
+}
+
+Json scrub_json(const ScrubStats& scrub, u64 kib_per_s) {
+  return Json{{"state", name_of(scrub.state)},
+              {"position", scrub.position.value},
+              {"passes", scrub.passes},
+              {"read_sectors", scrub.read_sectors},
+              {"skipped_sectors", scrub.skipped_sectors},
+              {"failed_reads", scrub.failed_reads},
+              {"unreadable_blocks", scrub.unreadable_blocks},
+              {"kib_per_s", kib_per_s}};
+}
+
 Json status_json(const VolumeReport& report) {
   const VolumeStats& stats = report.stats;
   Json json = engine_json(stats);
@@ -123,6 +154,7 @@ Json status_json(const VolumeReport& report) {
   json["flush_refused"] = report.flush_refused;
   json["read_only"] = report.read_only;
   json["logical_block_bytes"] = report.logical_block_bytes;
+  json["scrub"] = scrub_json(stats.scrub, report.scrub_kib_per_s);
   json["io"] = io_json(report.io);
   json["pools"] = Json{{"health_records", pool_json(stats.health_records)},
                        {"io_contexts", pool_json(stats.io_contexts)},

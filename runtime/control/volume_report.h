@@ -6,6 +6,7 @@
 #include <array>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <nlohmann/json.hpp>
@@ -34,6 +35,7 @@ struct VolumeReport {
   bool flush_refused = false;  // and no write is taken before the volume is opened again
   u32 logical_block_bytes = 0;
   VolumeStats stats;
+  u64 scrub_kib_per_s = 0;
   IoCounters io;
   std::array<std::optional<MemberPlace>, kMaxMembers> place;
   u64 newest_event = 0;
@@ -41,7 +43,10 @@ struct VolumeReport {
 
 [[nodiscard]] const char* name_of(format::MemberState state);
 [[nodiscard]] std::optional<format::MemberState> member_state_of(std::string_view name);
+[[nodiscard]] const char* name_of(ScrubState state);
+[[nodiscard]] std::optional<ScrubState> scrub_state_of(std::string_view name);
 [[nodiscard]] nlohmann::json status_json(const VolumeReport& report);
+[[nodiscard]] nlohmann::json scrub_json(const ScrubStats& scrub, u64 kib_per_s);
 [[nodiscard]] nlohmann::json event_json(const LoggedEvent& entry);
 [[nodiscard]] nlohmann::json map_json(const std::vector<Run>& runs, const Geometry& geometry);
 

@@ -60,6 +60,9 @@ class OpenVolume final : public UserVolume {
   void command(CommandKind kind, std::vector<SectorRange> ranges,
                std::function<void(const CommandResult&)> done, u64 until_ns) override;
   void end_commands() override { commands_.end_all(); }
+  Status scrub(ScrubAction action, Sector from) override;
+  Status set_scrub_rate(u64 kib_per_s) override;
+  [[nodiscard]] u32 scrub_rate() override;
 
  private:
   [[nodiscard]] Volume& volume() const { return runner_->engine(); }
@@ -159,6 +162,24 @@ void OpenVolume::command(CommandKind kind, std::vector<SectorRange> ranges,
                          std::function<void(const CommandResult&)> done, u64 until_ns) {
   runner_->post(RunningCommand::make(volume(), commands_, kind, std::move(ranges), until_ns,
                                      std::move(done)));
+}
+
+Status OpenVolume::scrub(ScrubAction action, Sector from) {
+  Status status = Status::ok;
+  runner_->call([&] { status = volume().scrub(action, from); });
+  return status;
+}
+
+Status OpenVolume::set_scrub_rate(u64 kib_per_s) {
+  Status status = Status::ok;
+  runner_->call([&] { status = volume().tune(Tunable::scrub_kib_per_s, kib_per_s); });
+  return status;
+}
+
+u32 OpenVolume::scrub_rate() {
+  u32 kib_per_s = 0;
+  runner_->call([&] { kib_per_s = volume().tuned(Tunable::scrub_kib_per_s); });
+  return kib_per_s;
 }
 
 }  // namespace

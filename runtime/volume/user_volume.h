@@ -16,6 +16,7 @@
 #include "core/log/store.h"
 #include "core/volume/config.h"
 #include "core/volume/request.h"
+#include "core/volume/scrubber.h"
 #include "core/volume/stats.h"
 #include "runtime/device/device.h"
 #include "runtime/queue/client_book.h"
@@ -93,7 +94,12 @@ class UserVolume {
   // For the time before close(): commands that run end soon, and new ones at once, with the status
   // `closed` and `bad_sector` where the rest begins. Returns when all have been answered.
   virtual void end_commands() = 0;
-  // The same, waiting for it.
+  // Orders of the scrub, as Volume::scrub takes them.
+  virtual Status scrub(ScrubAction action, Sector from) = 0;
+  // How fast it reads at most; `invalid`: outside of the range of Tunable::scrub_kib_per_s.
+  virtual Status set_scrub_rate(u64 kib_per_s) = 0;
+  [[nodiscard]] virtual u32 scrub_rate() = 0;
+  // command(), waiting for its end.
   CommandResult command(CommandKind kind, std::vector<SectorRange> ranges);
 };
 

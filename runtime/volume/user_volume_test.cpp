@@ -224,6 +224,15 @@ TEST_F(UserVolumeTest, FlushThatMainRefusesIsAnError) {
   EXPECT_EQ(client.flush().error, EIO);
 }
 
+TEST_F(UserVolumeTest, TheScrubsRateKeepsToItsRange) {
+  make();
+  ASSERT_EQ(volume->set_scrub_rate(64), Status::ok);
+  for (const u64 wrong : {u64{0}, u64{63}, u64{16'777'217}, u64{1} << 32 | 64}) {
+    EXPECT_EQ(volume->set_scrub_rate(wrong), Status::invalid);
+  }
+  EXPECT_EQ(volume->scrub_rate(), 64U);
+}
+
 TEST_F(UserVolumeTest, DiscardAndWriteZeroesDoWhatTheySay) {
   make({{"ranges", {{{"sector", 512}, {"count", 8}, {"on", "write"}}}}});
   Client client(*volume);

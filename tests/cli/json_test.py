@@ -97,6 +97,7 @@ class Json(RunningTest):
         self.make_volume()
         self.compare("start", self.succeed("start", "tank", "--export", "nbd", "--tcp",
                                            free_port(), "--json").json)
+        self.compare("scrub", self.succeed("scrub", "tank", "start", "--json").json)
         self.compare("mark", self.succeed("mark", "tank", "80", "--json").json)
         self.compare("status", self.succeed("status", "tank", "--json").json)
         self.compare("map", self.succeed("map", "tank", "--json").json, absent={"runs[].lost"})

@@ -7,9 +7,9 @@ import unittest
 
 from harness import PROGRAM, CliTest, OK, USAGE
 
-COMMANDS = ("create", "start", "stop", "list", "status", "map", "events", "mark", "forget",
-            "import", "export", "check", "repair", "backup", "restore", "dump", "simulate",
-            "completion")
+COMMANDS = ("create", "start", "stop", "list", "status", "map", "events", "scrub", "mark",
+            "forget", "import", "export", "check", "repair", "backup", "restore", "dump",
+            "simulate", "completion")
 
 
 class Usage(CliTest):
@@ -88,6 +88,16 @@ class Completion(CliTest):
 
     def test_choices_are_completed(self):
         self.assertEqual(self.complete("dm-remap", "start", "tank", "--export", "n"), ["nbd"])
+
+    def test_choices_stand_in_their_place(self):
+        actions = ["start", "pause", "stop", "status"]
+        for before in ([], ["--json"], ["--from", "8"], ["--wait", "--rate", "1M"]):
+            with self.subTest(before=before):
+                self.assertEqual(self.complete("dm-remap", "scrub", *before, "tank", ""), actions)
+                self.assertEqual(self.complete("dm-remap", "scrub", *before, ""), [])
+        self.assertEqual(self.complete("dm-remap", "scrub", "tank", "--from", ""), [])
+        self.assertEqual(self.complete("dm-remap", "scrub", "tank", "--wait", "st"),
+                         ["start", "stop", "status"])
 
     def test_devices_are_completed_as_files(self):
         self.disk("disk.img", 512)

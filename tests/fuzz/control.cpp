@@ -128,6 +128,8 @@ std::vector<Bytes> seeds() {
       bytes_of("{\"op\":\"mark\",\"ranges\":[{\"sector\":8,\"count\":9},{\"sector\":3}]}\n"),
       bytes_of("{\"op\":\"forget\",\"ranges\":[{\"sector\":0,\"count\":64}]}\n"),
       bytes_of("{\"op\":\"events\",\"after\":1,\"limit\":2}\n{\"op\":\"checkpoint\"}\n"),
+      bytes_of("{\"op\":\"scrub\",\"action\":\"start\",\"from\":8,\"kib_per_s\":64}\n"
+               "{\"op\":\"scrub\",\"action\":\"pause\"}\n"),
       bytes_of("{\"op\":\"faults\",\"member\":0,\"layer\":\"faulty\",\"request\":{\"op\":\"add\","
                "\"kind\":\"read\",\"sector\":9,\"count\":1}}\n{\"op\":\"stop\"}\n"),
       bytes_of("[]\n{\"op\":7}\n{\"op\":\"map\",\"limit\":-1}\n\xFF\n"),

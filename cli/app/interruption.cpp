@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // The signals are blocked, and looked for among those that are pending.
-#include "cli/simulate/interruption.h"
+#include "cli/app/interruption.h"
 
 #include <csignal>
 #include <cstdio>
