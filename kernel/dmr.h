@@ -99,6 +99,9 @@ struct dmr_target {
   struct timer_list timer;
   struct bio_set bios_set;
 
+  struct dmr_scrub scrub;  // while the volume is closed: what it goes on with
+  bool scrub_held;         // executor only: a suspend has paused it, and the resume lets it go on
+
   struct mutex lock;  // open, close, and whoever asks the engine
   struct list_head registered;
   u8 set[16];
@@ -159,10 +162,20 @@ void dmr_registry_remove(struct dmr_target* t);
 void dmr_tables_add(struct dmr_target* t);
 void dmr_tables_remove(struct dmr_target* t);
 
-// query.c: what users are shown
+// query.c: what users are shown, and may set
 int dmr_get_stats(struct dmr_target* t, struct dmr_stats* stats);
 int dmr_run_command(struct dmr_target* t, struct dmr_command* command);
+int dmr_tune(struct dmr_target* t, unsigned int which, u64 value);
 struct dmr_cpu* dmr_sum_cpus(struct dmr_target* t);
+
+// scrub.c
+void dmr_hold_scrub(struct dmr_target* t);
+void dmr_release_scrub(struct dmr_target* t);
+void dmr_keep_scrub(struct dmr_target* t);
+void dmr_restore_scrub(struct dmr_target* t);
+int dmr_scrub_message(struct dmr_target* t, unsigned int argc, char** argv, char* result,
+                      unsigned int maxlen);
+const char* dmr_scrub_state_name(const struct dmr_target* t, const struct dmr_stats* stats);
 
 // message.c, status.c
 int dmr_message(struct dm_target* ti, unsigned int argc, char** argv, char* result,

@@ -21,6 +21,7 @@ extern "C" {
 #define DMR_EVENT_KINDS 19
 #define DMR_MEMBER_STATES 5
 #define DMR_TUNABLES 8
+#define DMR_SCRUB_KIB_PER_S 7  // the number of that one
 #define DMR_MAP_SLICES 64
 
 // Values of the engine's enums; the glue asserts that they are the same.
@@ -49,6 +50,8 @@ enum dmr_route_kind {
 };
 
 enum dmr_command_kind { DMR_MARK, DMR_FORGET, DMR_CHECKPOINT };
+enum dmr_scrub_action { DMR_SCRUB_START, DMR_SCRUB_PAUSE, DMR_SCRUB_STOP };
+enum dmr_scrub_state { DMR_SCRUB_IDLE, DMR_SCRUB_RUNNING, DMR_SCRUB_PAUSED, DMR_SCRUB_STATES };
 
 struct dmr_route {
   uint8_t kind;
@@ -174,6 +177,17 @@ struct dmr_member_stats {
   uint64_t errors[2][DMR_ERROR_CLASSES];
 };
 
+// The engine's ScrubStats.
+struct dmr_scrub {
+  uint8_t state;
+  uint64_t position;
+  uint64_t passes;
+  uint64_t read_sectors;
+  uint64_t skipped_sectors;
+  uint64_t failed_reads;
+  uint64_t unreadable_blocks;
+};
+
 struct dmr_stats {
   uint8_t writable;
   uint8_t read_only_by_failure;
@@ -200,6 +214,7 @@ struct dmr_stats {
   uint64_t commit_records;
   uint64_t commit_flushes;
   uint64_t checkpoints;
+  struct dmr_scrub scrub;
   struct dmr_pool_stats pool[DMR_POOLS];
   struct dmr_member_stats member[DMR_MAX_MEMBERS];
   uint8_t set[16];
@@ -256,6 +271,11 @@ void dmr_volume_close(void* volume, struct dmr_close* close);
 uint8_t dmr_volume_run(void* volume);
 void dmr_volume_submit(void* volume, struct dmr_request* request);
 void dmr_volume_command(void* volume, struct dmr_command* command);
+// Negative errno: nothing to pause, or `from` lies outside.
+int dmr_volume_scrub(void* volume, uint8_t action, uint64_t from);
+// Also when the volume is closed, to be restored after the next open.
+void dmr_volume_keep_scrub(const void* volume, struct dmr_scrub* scrub);
+void dmr_volume_restore_scrub(void* volume, const struct dmr_scrub* scrub);
 void dmr_volume_timer(void* volume);
 void dmr_volume_check_drains(void* volume);
 void dmr_volume_flush_failed(void* volume, uint8_t member, uint8_t status);

@@ -69,6 +69,12 @@ DMR_FIGURE(commits, s->commits);
 DMR_FIGURE(commit_records, s->commit_records);
 DMR_FIGURE(commit_flushes, s->commit_flushes);
 DMR_FIGURE(checkpoints, s->checkpoints);
+DMR_FIGURE(scrub_position, s->scrub.position);
+DMR_FIGURE(scrub_passes, s->scrub.passes);
+DMR_FIGURE(scrub_read_sectors, s->scrub.read_sectors);
+DMR_FIGURE(scrub_skipped_sectors, s->scrub.skipped_sectors);
+DMR_FIGURE(scrub_failed_reads, s->scrub.failed_reads);
+DMR_FIGURE(scrub_unreadable_blocks, s->scrub.unreadable_blocks);
 DMR_FIGURE(read_errors_medium, sum_errors(s, 0, 1));
 DMR_FIGURE(read_errors_unspecified, sum_errors(s, 0, 2));
 DMR_FIGURE(read_errors_device, sum_errors(s, 0, 3));
@@ -132,6 +138,12 @@ static struct attribute* number_attrs[] = {
     &attr_commit_records.attr,
     &attr_commit_flushes.attr,
     &attr_checkpoints.attr,
+    &attr_scrub_position.attr,
+    &attr_scrub_passes.attr,
+    &attr_scrub_read_sectors.attr,
+    &attr_scrub_skipped_sectors.attr,
+    &attr_scrub_failed_reads.attr,
+    &attr_scrub_unreadable_blocks.attr,
     &attr_read_errors_medium.attr,
     &attr_read_errors_unspecified.attr,
     &attr_read_errors_device.attr,
@@ -226,6 +238,8 @@ int dmr_print_stats(struct dmr_target* t, char* result, unsigned int maxlen) {
   DMEMIT("read_only_by_failure %u\n", figures->stats.read_only_by_failure);
   DMEMIT("restored_older %u\n", figures->stats.restored_older);
   DMEMIT("events_total %llu\n", READ_ONCE(t->events_total));
+  DMEMIT("scrub_state %s\n", dmr_scrub_state_name(t, &figures->stats));
+  DMEMIT("scrub_kib_per_s %u\n", READ_ONCE(t->tunable[DMR_SCRUB_KIB_PER_S]));
   for (at = number_attrs; *at; at++) {
     struct dmr_attr* own = container_of(*at, struct dmr_attr, attr);
 

@@ -106,7 +106,6 @@ static void dmr_close_volume(struct dmr_target* t) {
   if (close.error && close.error != -EROFS)
     DMWARN("%s: the last checkpoint could not be written (%d), the journal has all",
            dm_device_name(dm_table_get_md(t->ti->table)), close.error);
-  dmr_call(t, dmr_destroy_volume, NULL);
 }
 
 // On the executor, which compares; before any request is mapped.
@@ -139,6 +138,7 @@ int dmr_preresume(struct dm_target* ti) {
   why = open->message;
   if (!r && open->volume_sectors != ti->len) {
     dmr_close_volume(t);
+    dmr_call(t, dmr_destroy_volume, NULL);
     DMERR("%s: the table has %llu sectors, the volume %llu", name, (unsigned long long)ti->len,
           (unsigned long long)open->volume_sectors);
     why = "wrong length";
@@ -152,6 +152,7 @@ int dmr_preresume(struct dm_target* ti) {
   }
   t->volume_sectors = open->volume_sectors;
   dmr_call(t, dmr_forget_refusals, NULL);
+  dmr_restore_scrub(t);
   WRITE_ONCE(t->running, true);
 unlock:
   mutex_unlock(&t->lock);
@@ -165,6 +166,7 @@ out:
 void dmr_resume(struct dm_target* ti) {
   unsigned int flags = memalloc_noio_save();
 
+  dmr_release_scrub(ti->private);
   dmr_sysfs_add(ti->private);
   memalloc_noio_restore(flags);
 }
@@ -188,6 +190,8 @@ void dmr_shut(struct dmr_target* t) {
   if (t->running) {
     dmr_wait_for_bios(t);
     dmr_close_volume(t);
+    dmr_keep_scrub(t);
+    dmr_call(t, dmr_destroy_volume, NULL);
     WRITE_ONCE(t->running, false);
     dmr_registry_remove(t);
     timer_delete_sync(&t->timer);
@@ -197,18 +201,20 @@ void dmr_shut(struct dmr_target* t) {
   memalloc_noio_restore(flags);
 }
 
-// Ends only what users have ordered: lock_fs() comes after it and writes, so recovery goes on until
-// all I/O has drained.
+// Ends or holds only what users have ordered: lock_fs() comes after it and writes, so recovery goes
+// on until all I/O has drained.
 void dmr_presuspend(struct dm_target* ti) {
   struct dmr_target* t = ti->private;
 
   WRITE_ONCE(t->suspending, true);
+  dmr_hold_scrub(t);
 }
 
 void dmr_presuspend_undo(struct dm_target* ti) {
   struct dmr_target* t = ti->private;
 
   WRITE_ONCE(t->suspending, false);
+  dmr_release_scrub(t);
 }
 
 void dmr_postsuspend(struct dm_target* ti) { dmr_shut(ti->private); }

@@ -4,6 +4,7 @@
 //   forget SECTOR[+COUNT]   brings it home to main; both tell where they left a rest, if any
 //   checkpoint              writes the map in full
 //   map [BLOCK]             the runs that are not plain, from BLOCK on
+//   scrub start [SECTOR]    reads the whole volume in the background; also pause, stop, rate KIB
 //   events [NUMBER]         the events that are kept and newer than NUMBER
 //   stats                   all that is known of the volume and its members, one figure a line
 #include <linux/sched/signal.h>
@@ -163,6 +164,7 @@ int dmr_message(struct dm_target* ti, unsigned int argc, char** argv, char* resu
     return dmr_command_message(t, DMR_FORGET, argv[1], result, maxlen);
   if (argc == 1 && !strcmp(argv[0], "checkpoint"))
     return dmr_command_message(t, DMR_CHECKPOINT, NULL, result, maxlen);
+  if (argc && !strcmp(argv[0], "scrub")) return dmr_scrub_message(t, argc, argv, result, maxlen);
   if (argc == 1 && !strcmp(argv[0], "stats")) {
     r = dmr_print_stats(t, result, maxlen);
     return r ? r : 1;

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Questions of users, answered by the engine on its executor.
+// Questions and orders of users, answered by the engine on its executor.
 #include <linux/slab.h>
 
 #include "kernel/dmr.h"
@@ -38,6 +38,26 @@ int dmr_run_command(struct dmr_target* t, struct dmr_command* command) {
   wait_for_completion(&ended);
   mutex_unlock(&t->lock);
   return command->error;
+}
+
+static void dmr_apply_tunables(struct dmr_target* t, void* arg) {
+  unsigned int i;
+
+  for (i = 0; i < DMR_TUNABLES; i++) dmr_volume_tune(t->volume, i, t->tunable[i]);
+}
+
+int dmr_tune(struct dmr_target* t, unsigned int which, u64 value) {
+  int r = -EAGAIN;
+
+  if (!dmr_tunable_allows(which, value)) return -ERANGE;
+  mutex_lock(&t->lock);
+  if (t->running) {
+    WRITE_ONCE(t->tunable[which], value);
+    dmr_call(t, dmr_apply_tunables, NULL);
+    r = 0;
+  }
+  mutex_unlock(&t->lock);
+  return r;
 }
 
 // The counters of all CPUs together; to be freed by the caller. As everywhere in answers: a suspend

@@ -16,14 +16,24 @@ struct dmr_folder {
 static DEFINE_MUTEX(folders_lock);
 static LIST_HEAD(folders);
 
-static ssize_t show_state(struct dmr_target* t, char* buf) {
+static ssize_t show_word(struct dmr_target* t, char* buf,
+                         const char* (*word)(const struct dmr_target* t,
+                                             const struct dmr_stats* stats)) {
   struct dmr_stats* stats = kzalloc(sizeof(*stats), GFP_NOIO);
   ssize_t r = -ENOMEM;
 
   if (stats) r = dmr_get_stats(t, stats);
-  if (!r) r = sysfs_emit(buf, "%s\n", dmr_state_name(t, stats));
+  if (!r) r = sysfs_emit(buf, "%s\n", word(t, stats));
   kfree(stats);
   return r;
+}
+
+static ssize_t show_state(struct dmr_target* t, char* buf) {
+  return show_word(t, buf, dmr_state_name);
+}
+
+static ssize_t show_scrub_state(struct dmr_target* t, char* buf) {
+  return show_word(t, buf, dmr_scrub_state_name);
 }
 
 static ssize_t show_set(struct dmr_target* t, char* buf) {
@@ -82,6 +92,7 @@ static ssize_t show_region_map(struct dmr_target* t, char* buf) {
       .show = show_##text,                   \
   }
 DMR_TEXT(state);
+DMR_TEXT(scrub_state);
 DMR_TEXT(set);
 DMR_TEXT(events_total);
 DMR_TEXT(read_latency);
@@ -89,13 +100,10 @@ DMR_TEXT(write_latency);
 DMR_TEXT(region_map);
 
 static struct attribute* text_attrs[] = {
-    &attr_state.attr,
-    &attr_set.attr,
-    &attr_events_total.attr,
-    &attr_read_latency.attr,
-    &attr_write_latency.attr,
-    &attr_region_map.attr,
-    NULL,
+    &attr_state.attr,        &attr_scrub_state.attr,
+    &attr_set.attr,          &attr_events_total.attr,
+    &attr_read_latency.attr, &attr_write_latency.attr,
+    &attr_region_map.attr,   NULL,
 };
 static const struct attribute_group text_group = {.attrs = text_attrs};
 
@@ -127,27 +135,17 @@ static ssize_t dmr_attr_show(struct kobject* kobj, struct attribute* attr, char*
   return own->show ? own->show(t, buf) : dmr_show_number(t, own, buf);
 }
 
-static void dmr_apply_tunables(struct dmr_target* t, void* arg) {
-  unsigned int i;
-
-  for (i = 0; i < DMR_TUNABLES; i++) dmr_volume_tune(t->volume, i, t->tunable[i]);
-}
-
 static ssize_t dmr_attr_store(struct kobject* kobj, struct attribute* attr, const char* buf,
                               size_t count) {
   struct dmr_target* t = container_of(kobj, struct dmr_target, kobj);
   struct dmr_attr* own = container_of(attr, struct dmr_attr, attr);
-  unsigned int which = own - tunables;
   u64 value;
+  int r;
 
   if (!dmr_is_tunable(own)) return -EACCES;
   if (kstrtou64(buf, 10, &value)) return -EINVAL;
-  if (!dmr_tunable_allows(which, value)) return -ERANGE;
-  mutex_lock(&t->lock);
-  WRITE_ONCE(t->tunable[which], value);
-  if (t->running) dmr_call(t, dmr_apply_tunables, NULL);
-  mutex_unlock(&t->lock);
-  return count;
+  r = dmr_tune(t, own - tunables, value);
+  return r ? r : count;
 }
 
 static void dmr_kobj_release(struct kobject* kobj) {

@@ -95,6 +95,17 @@ Status Scrubber::act(ScrubAction action, Sector from) {
   return Status::invalid;
 }
 
+Status Scrubber::restore(const ScrubStats& kept) {
+  if (stop_) return Status::closed;
+  if (kept.position > end()) return Status::invalid;
+  stats_ = kept;
+  ++pass_;
+  device_failures_ = 0;
+  due_ns_ = 0;
+  wake_.wake_all(state_.executor);
+  return Status::ok;
+}
+
 u64 Scrubber::on_timer(u64 now) {
   if (!runs() || !wake_.has_waiters()) return ~u64{0};
   if (due_ns_ > now) return due_ns_;

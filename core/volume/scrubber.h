@@ -32,6 +32,9 @@ class Scrubber {
 
   // `from`: where a new pass begins. `invalid`: there is nothing to pause, or it lies outside.
   Status act(ScrubAction action, Sector from);
+  // Takes over what an earlier opening of the volume had come to, a pass that its closing has ended
+  // included. `invalid`: it lies outside.
+  Status restore(const ScrubStats& kept);
   // Ends a rest that is over; otherwise gives the time of its end, or never.
   u64 on_timer(u64 now);
   [[nodiscard]] const ScrubStats& stats() const { return stats_; }

@@ -257,6 +257,36 @@ TEST(Scrubber, ClosingEndsItsRest) {
   EXPECT_EQ(f.close(), Status::ok);  // without a timer
 }
 
+TEST(Scrubber, WhatAClosingHasEndedGoesOnAfterTheNextOpening) {
+  ScrubFixture f;
+  ASSERT_EQ(f.open(), Status::ok);
+  f.disks[0].bad_read.insert(1000);
+  ASSERT_EQ(f.volume->scrub(ScrubAction::start), Status::ok);
+  f.pump();
+  ASSERT_EQ(f.scrub().position, Sector(16 * kPiece));
+  const ScrubStats kept = f.scrub();
+  ASSERT_EQ(f.close(), Status::ok);
+  ASSERT_EQ(f.open(), Status::ok);
+  ASSERT_EQ(f.volume->restore_scrub(kept), Status::ok);
+  f.run_pass();
+  EXPECT_EQ(f.scrub().passes, 1U);
+  EXPECT_EQ(f.scrub().read_sectors, kMainSectors);
+  EXPECT_EQ(f.scrub().failed_reads, 1U);
+  EXPECT_EQ(f.scrub().unreadable_blocks, 1U);
+}
+
+TEST(Scrubber, APassThatHadOnlyToEndEndsWhenItIsRestored) {
+  ScrubFixture f;
+  ASSERT_EQ(f.open(), Status::ok);
+  const ScrubStats kept{.state = ScrubState::running, .position = Sector(kMainSectors)};
+  ASSERT_EQ(f.volume->restore_scrub(kept), Status::ok);
+  f.pump();
+  EXPECT_EQ(f.scrub().state, ScrubState::idle);
+  EXPECT_EQ(f.scrub().passes, 1U);
+  EXPECT_EQ(f.disks[0].reads, 0U);
+  EXPECT_EQ(f.volume->restore_scrub({.position = Sector(kMainSectors + 1)}), Status::invalid);
+}
+
 TEST(Scrubber, AReadOnlyVolumeIsLookedAtAndNothingIsWritten) {
   ScrubFixture f;
   ASSERT_EQ(f.open(true), Status::ok);

@@ -175,6 +175,11 @@ Status Volume::scrub(ScrubAction action, Sector from) {
   return scrubber_.act(action, from);
 }
 
+Status Volume::restore_scrub(const ScrubStats& kept) {
+  if (!running_ || state_.closing) return Status::closed;
+  return scrubber_.restore(kept);
+}
+
 void Volume::command(Command& command) {
   command.status = Status::ok;
   command.rest = command.ranges.empty() ? Sector(0) : command.ranges.front().begin;

@@ -58,6 +58,8 @@ class Volume {
   void command(Command& command);
   // Orders of the scrub; `from`: where a new pass begins. `invalid`: see Scrubber::act.
   Status scrub(ScrubAction action, Sector from = Sector(0));
+  // After an opening: what scrub_stats() was when the volume had been closed.
+  Status restore_scrub(const ScrubStats& kept);
   void on_timer();
   // A request left its epoch slot while drain_pending(slot).
   // Or a flush has ended while flush_awaited().
@@ -71,6 +73,8 @@ class Volume {
   [[nodiscard]] u32 tuned(Tunable which) const { return get(state_.config, which); }
 
   [[nodiscard]] VolumeStats stats() const;
+  // Also of a volume that is closed.
+  [[nodiscard]] const ScrubStats& scrub_stats() const { return scrubber_.stats(); }
   // How often a block has found no spare block; only the first time is an event.
   [[nodiscard]] u64 exhaustions() const { return state_.counters.exhaustions; }
   [[nodiscard]] bool next_run(Index::Cursor& cursor, Run& run) const {

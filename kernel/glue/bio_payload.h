@@ -23,7 +23,8 @@ class BioPayload final : public Payload {
   dmr_request* bio_;
 };
 
-// Every Payload in the kernel is a BioPayload.
+// Every Payload that a device I/O carries is a BioPayload: the scrub has another, for reads, which
+// come by buffers.
 [[nodiscard]] inline dmr_request* bio_of(Payload& payload) {
   return static_cast<BioPayload&>(payload).bio();
 }

@@ -6,7 +6,7 @@
 #include "core/format/validate.h"
 #include "core/log/election.h"
 #include "core/volume/health.h"
-#include "kernel/glue/kernel_host.h"
+#include "kernel/glue/scrub.h"
 
 namespace dmr::kernel {
 namespace {
@@ -54,6 +54,7 @@ void copy_counters(dmr_stats& to, const VolumeStats& from) {
   to.commit_records = from.commit_records;
   to.commit_flushes = from.commit_flushes;
   to.checkpoints = from.checkpoints;
+  copy_scrub(to.scrub, from.scrub);
 }
 
 static_assert(DMR_TUNABLES == kTunables);

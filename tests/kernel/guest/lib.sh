@@ -42,6 +42,20 @@ slow_disk() { # DEVICE READ_MS WRITE_MS: /dev/mapper/slow, whose answers come th
   modprobe dm-delay
   dmsetup create slow --table "0 $(sectors_of "$1") delay $1 0 $2 $1 0 $3"
 }
+# NAME DEVICE: a dm-linear device whose table can be exchanged for one that always fails.
+switchable() {
+  dmsetup create "$1" --table "0 $(sectors_of "$2") linear $2 0"
+}
+pull_cable() {
+  dmsetup suspend --noflush --nolockfs "$1"
+  dmsetup load "$1" --table "0 $(sectors_of "/dev/mapper/$1") error"
+  dmsetup resume "$1"
+}
+plug_cable() { # NAME DEVICE
+  dmsetup suspend --noflush --nolockfs "$1"
+  dmsetup load "$1" --table "0 $(sectors_of "$2") linear $2 0"
+  dmsetup resume "$1"
+}
 bad_blocks() { # NAME FIRST LAST; in parts, because 6.1 sorts longer ranges wrongly
   bb=$2
   while [ "$bb" -le "$3" ]; do
@@ -102,9 +116,28 @@ folder_of() { # NAME: of its first target in sysfs
   done
   fail "no device-mapper device $1"
 }
+disk_of() { # NAME: as the kernel calls it
+  di=$(folder_of "$1")
+  di=${di#/sys/block/}
+  echo "${di%%/*}"
+}
 figure() { # figure NAME FIGURE
   read -r fi_value <"$(folder_of "$1")/$2"
   echo "$fi_value"
+}
+
+# Each uevent of the kernel as a line of /tmp/uevents, with what is ours in it.
+listen() {
+  # shellcheck disable=SC2016
+  uevent sh -c 'echo "$ACTION $DEVNAME ${DM_REMAP_EVENT:--} $DM_REMAP_MEMBER $DM_REMAP_SECTOR" \
+    "$DM_REMAP_SECTORS $DM_REMAP_TARGET"' >/tmp/uevents &
+  listener=$!
+  trap 'kill $listener 2>/dev/null || true' EXIT
+  within 30 heard ".*"
+}
+heard() { # PATTERN: has come; what the listener is woken with does no harm
+  echo change >/sys/class/mem/null/uevent
+  grep -q "$1" /tmp/uevents
 }
 
 pattern() { sectors pattern "$1" "$2"; } # SEED SECTORS: text that repeats nowhere
@@ -125,6 +158,26 @@ same_at() { # same_at DEV SECTOR FILE: the device has the file's content there
 }
 # Which sectors of [FIRST, FIRST + COUNT) cannot be read, one by one: a list.
 unreadable() { sectors unreadable "$1" "$2" "$3"; } # DEV FIRST COUNT
+
+# At 64 KiB a second a scrub rests for 16 seconds behind each 2048 sectors: it is in the middle of a
+# pass for as long as a scenario needs it there.
+scrub() { # WORDS: an order for vol
+  sc=$(dmsetup message vol 0 scrub "$@") || fail "scrub $*"
+  expect "scrub $*" "$sc" ok
+}
+scrub_is() { [ "$(figure vol scrub_state)" = "$1" ]; }
+scrub_has_read() { [ "$(figure vol scrub_read_sectors)" -ge "$1" ]; }
+scrub_slowly() { # up to a long rest
+  scrub rate 64
+  scrub start
+  within 30 scrub_has_read 2048
+  scrub_is running || fail "the scrub is $(figure vol scrub_state)"
+}
+scrub_to_the_end() {
+  scrub rate 16777216
+  scrub start
+  within 60 scrub_is idle
+}
 
 clean_up() {
   for round in 1 2 3; do

@@ -23,21 +23,6 @@ scenario_spare_exhausted_fails_new_bad_blocks_only() {
   same_at /dev/mapper/vol 1024 /tmp/a.img
 }
 
-# NAME DEVICE: a dm-linear device whose table can be exchanged for one that always fails.
-switchable() {
-  dmsetup create "$1" --table "0 $(sectors_of "$2") linear $2 0"
-}
-pull_cable() {
-  dmsetup suspend --noflush --nolockfs "$1"
-  dmsetup load "$1" --table "0 $(sectors_of "/dev/mapper/$1") error"
-  dmsetup resume "$1"
-}
-plug_cable() { # NAME DEVICE
-  dmsetup suspend --noflush --nolockfs "$1"
-  dmsetup load "$1" --table "0 $(sectors_of "$2") linear $2 0"
-  dmsetup resume "$1"
-}
-
 scenario_a_pulled_cable_marks_nothing() {
   main=$(null_disk m 32) spare=$(null_disk s 8)
   switchable main "$main"

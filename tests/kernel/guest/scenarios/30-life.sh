@@ -179,14 +179,14 @@ scenario_status_table_and_garbage() {
   expect "map behind the end" "$(dmsetup message vol 0 map 18446744073709551615)" end
   dmsetup message vol 0 stats | grep -q '^remapped_blocks 0$' || fail stats
   limits=" read_attempts write_attempts spare_attempts probes recover_deadline_ms "
-  limits+="device_timeout_ms breaker_rest_ms "
+  limits+="device_timeout_ms breaker_rest_ms scrub_kib_per_s "
   long=$(printf '%4000d' 7)x
   for file in /sys/block/dm-*/remap/0/*; do
     before=$(cat "$file")
     [ -n "$before" ] || fail "$file is empty"
     case $limits in
       *" ${file##*/} "*)
-        for garbage in " " x -1 0 1x "1 2" 600001 99999999999999999999 "$long"; do
+        for garbage in " " x -1 0 1x "1 2" 16777217 99999999999999999999 "$long"; do
           if printf %s "$garbage" 2>/dev/null >"$file"; then fail "$file takes '$garbage'"; fi
         done
         expect "${file##*/}" "$(cat "$file")" "$before"

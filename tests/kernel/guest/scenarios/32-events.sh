@@ -2,28 +2,13 @@
 # What a volume tells of itself arrives where somebody listens.
 set -euo pipefail
 
-# Each uevent of the kernel as a line of /tmp/uevents, with what is ours in it.
-listen() {
-  # shellcheck disable=SC2016
-  uevent sh -c 'echo "$ACTION $DEVNAME ${DM_REMAP_EVENT:--} $DM_REMAP_MEMBER $DM_REMAP_SECTOR" \
-    "$DM_REMAP_SECTORS $DM_REMAP_TARGET"' >/tmp/uevents &
-  listener=$!
-  trap 'kill $listener 2>/dev/null || true' EXIT
-  within 30 heard ".*"
-}
-heard() { # PATTERN: has come; what the listener is woken with does no harm
-  echo change >/sys/class/mem/null/uevent
-  grep -q "$1" /tmp/uevents
-}
-
 scenario_events_reach_user_space() {
   main=$(null_disk m 32) first=$(null_disk s 1) second=$(null_disk t 1)
   listen
-  dmsetup create sw --table "0 $(sectors_of "$main") linear $main 0"
+  switchable sw "$main"
   make_volume vol /dev/mapper/sw "$first" "$second"
   echo 500 >"$(folder_of vol)/breaker_rest_ms"
-  disk=$(folder_of vol)
-  disk=${disk#/sys/block/} disk=${disk%%/*}
+  disk=$(disk_of vol)
   pattern a 64 >/tmp/a.img
   put /dev/mapper/vol 8192 /tmp/a.img
   bad_blocks m 808 815
@@ -34,13 +19,9 @@ scenario_events_reach_user_space() {
   within 30 heard "^change $disk lost 0 8194 2 0$"
 
   # Main as a whole.
-  dmsetup suspend --noflush --nolockfs sw
-  dmsetup load sw --table "0 $(sectors_of "$main") error"
-  dmsetup resume sw
+  pull_cable sw
   refuses put /dev/mapper/vol 9000 /tmp/a.img 4k
-  dmsetup suspend --noflush --nolockfs sw
-  dmsetup load sw --table "0 $(sectors_of "$main") linear $main 0"
-  dmsetup resume sw
+  plug_cable sw "$main"
   within 30 heard "^change $disk breaker_open 0 "
   # The next refused block finds that the disk answers again.
   bad_blocks m 2400 2407
