@@ -131,8 +131,8 @@ test-kernel-debug:
 	@$(guest)
 	@scripts/build-debug-kernel $(DEBUG_KERNEL)
 	@scripts/kernel-sources $(DEBUG_KERNEL)/src
-	@$(MAKE) --no-print-directory -C $(DEBUG_KERNEL)/linux ARCH=x86_64 -j$(JOBS) \
-	  M=$(CURDIR)/$(DEBUG_KERNEL)/src modules
+	@ARCH=x86_64 MAKE="$(MAKE)" scripts/build-module \
+	  $(DEBUG_KERNEL)/linux $(CURDIR)/$(DEBUG_KERNEL)/src $(JOBS)
 	@DMR_VM_TIMEOUT=3600 DMR_SCENARIO_SECONDS=1200 DMR_VM_MEMORY=2048 tests/kernel/run \
 	  --module $(DEBUG_KERNEL)/src/dm_remap.ko --image $(DEBUG_KERNEL)/image $(SCENARIOS)
 
