@@ -38,8 +38,8 @@ test: kernel-vm
 	@$(call compile,release)
 	@$(call compile,asan)
 	@$(call compile,tsan)
-	@printf 'set(top "%s")\ninclude("%s")\n' '$(CURDIR)' '$(CURDIR)/tests/kernel/ctest.cmake' \
-	  >build/kernel-vm/CTestTestfile.cmake
+	@printf 'set(%s "%s")\n' top '$(CURDIR)' headers "$(kdir)" >build/kernel-vm/CTestTestfile.cmake
+	@echo 'include("$${top}/tests/kernel/ctest.cmake")' >>build/kernel-vm/CTestTestfile.cmake
 	@echo 'subdirs(kernel-vm release asan tsan)' >build/CTestTestfile.cmake
 	@ctest --test-dir build --parallel $(JOBS) --timeout 300 --no-tests=error --no-label-summary \
 	  --output-on-failure
@@ -94,7 +94,8 @@ kernel:
 	@strip --strip-debug -o build/kernel/dm_remap.ko $(MODULE)
 	@echo "$(MODULE): $$(stat -c %s build/kernel/dm_remap.ko) bytes when stripped"
 
-# For the running kernel, or the one of KDIR=...; with DKMS where that is there.
+# For the running kernel, or the one of KDIR=...; with DKMS where that is there. DESTDIR=... puts it
+# below that folder.
 install-kernel:
 	@scripts/install-packages kernel
 	@scripts/install-kernel $(if $(filter file,$(origin KDIR)),,$(KDIR))
@@ -104,7 +105,7 @@ kernel-package:
 	@scripts/install-packages kernel-package
 	@scripts/kernel-package build/kernel-package
 	@tests/kernel/check-package build/kernel-package/dm-remap-dkms_$$(scripts/version)_all.deb \
-	  "$$(scripts/kernel-release $(kdir))"
+	  "$(kdir)"
 
 # What the module's scenarios run in, and the scenarios: SCENARIOS="NAME..." for some of them.
 kernel-vm: kernel
@@ -130,8 +131,8 @@ test-kernel-debug:
 	@$(guest)
 	@scripts/build-debug-kernel $(DEBUG_KERNEL)
 	@scripts/kernel-sources $(DEBUG_KERNEL)/src
-	@$(MAKE) --no-print-directory -C $(DEBUG_KERNEL)/linux ARCH=x86_64 -j$(JOBS) \
-	  M=$(CURDIR)/$(DEBUG_KERNEL)/src modules
+	@ARCH=x86_64 MAKE="$(MAKE)" scripts/build-module \
+	  $(DEBUG_KERNEL)/linux $(CURDIR)/$(DEBUG_KERNEL)/src $(JOBS)
 	@DMR_VM_TIMEOUT=3600 DMR_SCENARIO_SECONDS=1200 DMR_VM_MEMORY=2048 tests/kernel/run \
 	  --module $(DEBUG_KERNEL)/src/dm_remap.ko --image $(DEBUG_KERNEL)/image $(SCENARIOS)
 

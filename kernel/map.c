@@ -123,9 +123,9 @@ void dmr_host_request_done(struct dmr_request* request) {
 
   b->state = DMR_BIO_IDLE;
   bio->bi_status = dmr_blk_status_of(request->status);
-  if (unlikely(request->status)) this_cpu_inc(t->cpu->failed[request->op]);
   // It waited for the outcome of another flush, and that one was refused.
   if (request->op == DMR_FLUSH && dmr_flush_latched(t)) bio->bi_status = BLK_STS_IOERR;
+  if (unlikely(bio->bi_status)) this_cpu_inc(t->cpu->failed[request->op]);
   bio_clear_flag(bio, BIO_QOS_THROTTLED);
   bio_clear_flag(bio, BIO_QOS_MERGED);
   bio_endio(bio);

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-# `make test` sets `top` to the folder of the sources and includes this for the virtual machine's
-# folder. Each boot is an entry; each scenario is one, too, which looks up what became of it there.
+# `make test` sets `top` to the folder of the sources, `headers` to the kernel's build folder, and
+# includes this for the virtual machine's folder. Each boot is an entry; each scenario is one, too,
+# which looks up what became of it there. The others install the module, somewhere else.
 foreach(boot 1 2 3 4)
   set(results "${top}/build/kernel-vm/results-${boot}")
   add_test(kernel_boot_${boot} "${top}/tests/kernel/run" --results "${results}" boot-${boot})
@@ -15,3 +16,8 @@ foreach(boot 1 2 3 4)
     endforeach()
   endforeach()
 endforeach()
+add_test(kernel_install "${top}/tests/kernel/check-install" "${headers}"
+         "${top}/build/kernel-vm/image" "${top}/build/kernel-vm/installed")
+add_test(kernel_package_dkms bash -c "'${top}/tests/kernel/check-package' --stub \
+  \"$('${top}/scripts/kernel-package' '${top}/build/kernel-vm/package')\" '${headers}'")
+set_tests_properties(kernel_install kernel_package_dkms PROPERTIES LABELS kernel)
