@@ -41,40 +41,60 @@ class Bench:
 
     def index(self):
         group = "Index of a 1 TiB volume"
-        out = self.path("index.json")
-        self.workshop.run(os.path.join(self.build, "core", "core_bench"),
-                          f"--benchmark_out={out}", "--benchmark_out_format=json",
-                          *(["--benchmark_min_time=0.1"] if self.quick else []), seconds=600)
-        with open(out, encoding="utf-8") as file:
-            runs = {run["name"]: run for run in json.load(file)["benchmarks"]}
+        runs = self.index_runs()
 
         def time_of(name):
             return runs[name]["real_time"]
 
-        def add(text, name, target=None, note=""):
-            self.report.add(group, text, time_of(name), "ns", target, "below", note)
+        def add(text, name, target=None):
+            self.report.add(group, text, time_of(name), "ns", target, "below")
 
         add("lookup, clean volume", "index_clean/real_time/threads:1", 5)
         add("lookup anywhere, 1,000,000 remaps", "index_scattered/anywhere/real_time/threads:1", 60)
         add("lookup of remapped blocks", "index_scattered/remapped/real_time/threads:1", 150)
-        add("... std::unordered_map per sector", "unordered_map_per_sector/remapped")
-        add("... absl::btree_map per block", "btree_map_per_block/remapped")
         add("latency, anywhere", "index_latency/anywhere")
         add("latency, remapped blocks", "index_latency/remapped")
-        for where, single in (("anywhere", "index_scattered/anywhere/real_time/threads:1"),
-                              ("remapped", "index_scattered/remapped/real_time/threads:1")):
-            batch = runs[f"index_batch/{where}"]["real_time"] / 16
-            self.report.add(group, f"batches of 16 against single, {where}",
-                            time_of(single) / batch, "x", note=f"{batch:.1f} ns a lookup")
         for where in ("anywhere", "remapped"):
-            one = runs[f"index_scattered/{where}/real_time/threads:1"]["items_per_second"]
-            two = runs[f"index_scattered/{where}/real_time/threads:2"]["items_per_second"]
-            self.report.add(group, f"two threads against one, {where}", two / one, "x")
+            self.index_beside_peers(group, runs, where)
         self.report.add(group, "load of 1,000,000 remaps", time_of("index_load/iterations:5") / 1e3,
                         "s", 0.5, "below")
         self.report.add(group, "memory for a scattered remap",
                         runs["index_load/iterations:5"]["bytes_per_remap"], "bytes", 24, "below")
         return group
+
+    def index_runs(self):
+        """{name: medians of its repetitions}. These are interleaved, so that what disturbs the
+        machine for a while disturbs all alike."""
+        out = self.path("index.json")
+        how = (["--benchmark_min_time=0.1"] if self.quick else
+               ["--benchmark_repetitions=3", "--benchmark_enable_random_interleaving=true"])
+        self.workshop.run(os.path.join(self.build, "core", "core_bench"),
+                          f"--benchmark_out={out}", "--benchmark_out_format=json", *how,
+                          seconds=600)
+        done = {}
+        with open(out, encoding="utf-8") as file:
+            for run in json.load(file)["benchmarks"]:
+                if run["run_type"] == "iteration":
+                    done.setdefault(run["name"], []).append(run)
+        return {name: {what: median([run[what] for run in same])
+                       for what in ("real_time", "items_per_second", "bytes_per_remap")
+                       if what in same[0]}
+                for name, same in done.items()}
+
+    def index_beside_peers(self, group, runs, where):
+        one = runs[f"index_scattered/{where}/real_time/threads:1"]
+        two = runs[f"index_scattered/{where}/real_time/threads:2"]
+        batch = runs[f"index_batch/{where}"]["real_time"] / 16
+        for peer, name in (("std::unordered_map per sector", "unordered_map_per_sector"),
+                           ("absl::btree_map per block", "btree_map_per_block")):
+            theirs = runs[f"{name}/{where}"]["real_time"]
+            for text, ours in (("", one["real_time"]), (", batches of 16", batch)):
+                self.report.add_beside(group, f"{where}{text}: of {peer}", theirs / ours,
+                                       f"{ours:.1f} ns against {theirs:.1f} ns")
+        self.report.add(group, f"{where}: batches of 16 against single", one["real_time"] / batch,
+                        "x")
+        self.report.add(group, f"{where}: two threads against one",
+                        two["items_per_second"] / one["items_per_second"], "x")
 
     # ---- NBD ----
 

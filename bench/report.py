@@ -19,6 +19,7 @@ class Figure:
     target: float | None = None
     better: str = "above"
     note: str = ""
+    beside: bool = False   # a ratio to a peer that sets no target
 
     @property
     def verdict(self):
@@ -26,6 +27,15 @@ class Figure:
             return ""
         good = self.value >= self.target if self.better == "above" else self.value <= self.target
         return "met" if good else "MISSED"
+
+    def bar(self):
+        """Its length in units of the target or the peer, its colour, the words behind it."""
+        text = f"{number(self.value)} {self.unit}"
+        if self.target is None:
+            return self.value, "#8a8f98", text
+        ratio = self.value / self.target if self.better == "above" else self.target / self.value
+        return (ratio, "#2a8f4f" if self.verdict == "met" else "#c0392b",
+                f"{text} ({self.target_text})")
 
     @property
     def target_text(self):
@@ -70,6 +80,9 @@ class Report:
     def add(self, group, name, value, unit, target=None, better="above", note=""):
         self.figures.append(Figure(group, name, value, unit, target, better, note))
 
+    def add_beside(self, group, name, value, note):
+        self.figures.append(Figure(group, name, value, "x", note=note, beside=True))
+
     def groups(self):
         return list(dict.fromkeys(figure.group for figure in self.figures))
 
@@ -92,25 +105,24 @@ class Report:
             file.write("\n")
 
     def write_plot(self, path):
-        """Each figure that has a target, as a bar in units of it: 1 is the target itself."""
-        held = [figure for figure in self.figures if figure.target is not None and figure.value > 0]
+        """Each figure that has a target, as a bar in units of it: 1 is the target itself. Grey: the
+        ratio to a peer that sets none; 1 is the peer."""
+        held = [figure for figure in self.figures
+                if (figure.target is not None or figure.beside) and figure.value > 0]
         left, row, full, top = 400, 22, 360, 64
         height = top + row * len(held) + 30
         parts = [f'<svg xmlns="http://www.w3.org/2000/svg" width="{left + full + 150}" '
                  f'height="{height}" font-family="sans-serif" font-size="12">',
                  '<rect width="100%" height="100%" fill="white"/>',
                  '<text x="12" y="22" font-size="15" font-weight="bold">dm-remap: how many times '
-                 'better than the target</text>',
+                 'better than the target (grey: than a peer that sets none)</text>',
                  f'<text x="12" y="42" fill="#555">{html.escape(self.machine["processor"])}, '
                  f'{self.machine["processors"]} processors, Linux '
                  f'{html.escape(self.machine["kernel"])}</text>']
         scale = full / 4
         for line, figure in enumerate(held):
-            ratio = (figure.value / figure.target if figure.better == "above"
-                     else figure.target / figure.value)
+            ratio, colour, text = figure.bar()
             y = top + row * line
-            colour = "#2a8f4f" if figure.verdict == "met" else "#c0392b"
-            text = f"{number(figure.value)} {figure.unit} ({figure.target_text})"
             parts.append(f'<text x="{left - 8}" y="{y + 14}" text-anchor="end">'
                          f'{html.escape(figure.name)}</text>'
                          f'<rect x="{left}" y="{y + 3}" width="{min(full, ratio * scale):.1f}" '
