@@ -43,7 +43,6 @@ class Connection {
   [[nodiscard]] bool receive(Session& session, bool wait = false);
   [[nodiscard]] bool send(Session& session);
   [[nodiscard]] bool pause(Session& session);
-  [[nodiscard]] u64 spend(u64 nanoseconds) const;
   [[nodiscard]] bool replies_read() const;
   void wait(Session& session, runtime::Queue& queue);
   [[nodiscard]] bool wait_for_client(Session& session, runtime::Queue& queue);

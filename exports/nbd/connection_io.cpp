@@ -6,15 +6,12 @@
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <ctime>
 #include <poll.h>
-#include <sched.h>
 
 #include "exports/nbd/connection.h"
-#include "runtime/device/device_queue.h"
 
 namespace dmr::nbd {
 
@@ -94,30 +91,14 @@ bool Connection::pause(Session& session) {
   begun_before_ = session.begun();
   const u64 nanoseconds = patience_.pause_ns(recent_);
   if (nanoseconds == 0) return false;
-  const u64 turn_ns = spend(nanoseconds);
+  const timespec time{.tv_sec = 0, .tv_nsec = static_cast<long>(nanoseconds)};
+  (void)clock_nanosleep(CLOCK_MONOTONIC, 0, &time, nullptr);
   int unread_bytes = 0;
   // Of a TCP socket it tells what is on the way, which on loopback is nothing: no pauses there.
   const bool known = ioctl(socket_.get(), SIOCOUTQ, &unread_bytes) == 0;
-  patience_.paused(known && unread_bytes > 0, turn_ns);
+  patience_.paused(known && unread_bytes > 0);
   maybe_readable_ = true;
   return true;
-}
-
-// Returns the longest turn that somebody else had with this thread's processor, if it stayed awake.
-u64 Connection::spend(u64 nanoseconds) const {
-  if (!patience_.stays_awake()) {
-    const timespec time{.tv_sec = 0, .tv_nsec = static_cast<long>(nanoseconds)};
-    (void)clock_nanosleep(CLOCK_MONOTONIC, 0, &time, nullptr);
-    return 0;
-  }
-  const u64 begin = runtime::monotonic_ns();
-  u64 longest = 0;
-  for (u64 before = begin, now = begin; now - begin < nanoseconds; before = now) {
-    (void)sched_yield();
-    now = runtime::monotonic_ns();
-    longest = std::max(longest, now - before);
-  }
-  return longest;
 }
 
 // A client that keeps one request under way is answered sooner when its next one is waited for

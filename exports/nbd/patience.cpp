@@ -9,23 +9,17 @@ namespace dmr::nbd {
 
 u64 Patience::pause_ns(u64 requests) {
   learn(requests);
-  const bool has_more = last_ == Last::in_time;
   last_ = Last::none;
   // A client with one request under way waits for its reply.
-  if (requests < 2 && !has_more) return 0;
+  if (requests < 2) return 0;
   if (rounds_to_go_ > 0) {
     --rounds_to_go_;
     return 0;
   }
-  awake_ = sleeps_to_go_ == 0 && length_ns_ <= kLongestAwakeNs;
-  if (sleeps_to_go_ > 0) --sleeps_to_go_;
-  return awake_ ? length_ns_ : std::max(length_ns_, kShortestSleepNs);
+  return length_ns_;
 }
 
-void Patience::paused(bool has_replies, u64 turn_ns) {
-  last_ = has_replies ? Last::in_time : Last::late;
-  if (turn_ns > kLongestTurnNs) sleeps_to_go_ = kSleeps;
-}
+void Patience::paused(bool has_replies) { last_ = has_replies ? Last::in_time : Last::late; }
 
 void Patience::learn(u64 requests) {
   window_ = std::max(window_, requests);
@@ -41,8 +35,7 @@ void Patience::learn(u64 requests) {
   window_known_ = true;
   length_ns_ /= 2;
   if (length_ns_ >= kFirstNs) return;
-  // Even the shortest is too long for this client, or it had the processor meanwhile and needs no
-  // more of them: try again later, but not never, since a pause or two bring both back into step.
+  // Even the shortest is too long for this client: try again later and later.
   length_ns_ = kFirstNs;
   penalty_ = std::min(penalty_ * 2 + 1, kMostRounds);
   rounds_to_go_ = penalty_;

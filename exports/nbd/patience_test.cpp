@@ -66,7 +66,7 @@ TEST(Patience, AClientWithOneRequestUnderWayNeverWaits) {
 
 TEST(Patience, AClientThatIsFasterThanTheShortestPauseIsLeftInPeace) {
   const Played played = play({.depth = 2, .each_ns = 1'000}, 20'000);
-  EXPECT_LE(played.paused * Patience::kMostRounds, played.rounds);
+  EXPECT_LE(played.paused * 100, played.rounds);
 }
 
 TEST(Patience, ASlowClientIsNeverPausedForLongerThanTheLimit) {
@@ -77,33 +77,6 @@ TEST(Patience, ASlowClientIsNeverPausedForLongerThanTheLimit) {
     EXPECT_LE(patience.pause_ns(200), Patience::kLongestNs);
     patience.paused(true);
   }
-}
-
-TEST(Patience, ShortPausesAreSpentAwakeAndLongOnesAsleep) {
-  Patience patience;
-  for (int i = 0; i < 200; ++i) {  // always too short, so they grow
-    const u64 pause = patience.pause_ns(2);
-    EXPECT_EQ(patience.stays_awake(), pause <= Patience::kLongestAwakeNs);
-    patience.paused(true);
-  }
-  EXPECT_FALSE(patience.stays_awake());
-}
-
-TEST(Patience, WhoKeepsTheProcessorIsNotGivenItForAWhile) {
-  Patience patience;
-  ASSERT_GT(patience.pause_ns(2), 0U);
-  patience.paused(false);  // tells that two are all, so that pauses stay short
-  while (patience.pause_ns(2) == 0) {
-  }
-  EXPECT_TRUE(patience.stays_awake());
-  patience.paused(true, Patience::kLongestTurnNs + 1);
-  for (u32 i = 0; i < Patience::kSleeps; ++i) {
-    EXPECT_EQ(patience.pause_ns(2), Patience::kShortestSleepNs);
-    EXPECT_FALSE(patience.stays_awake());
-    patience.paused(true);
-  }
-  EXPECT_EQ(patience.pause_ns(2), Patience::kFirstNs);
-  EXPECT_TRUE(patience.stays_awake());
 }
 
 TEST(Patience, AClientThatBecomesBusyAgainIsFoundOut) {
