@@ -74,12 +74,13 @@ Status Scrubber::act(ScrubAction action, Sector from) {
     case ScrubAction::start:
       if (from >= end()) return Status::invalid;
       if (stats_.state == ScrubState::idle) {
-        stats_ =
-            ScrubStats{.state = ScrubState::running, .position = from, .passes = stats_.passes};
-        ++pass_;
+        const Sector begin = state_.geometry.first_sector(state_.geometry.block_of(from));
+        stats_ = ScrubStats{.position = begin, .passes = stats_.passes};
+        narrow_end_ = Sector(0);
       }
+      if (stats_.state == ScrubState::running) return Status::ok;
       stats_.state = ScrubState::running;
-      device_failures_ = 0;
+      failed_before_ = false;
       due_ns_ = 0;
       wake_.wake_all(state_.executor);
       return Status::ok;
@@ -100,7 +101,8 @@ Status Scrubber::restore(const ScrubStats& kept) {
   if (kept.position > end()) return Status::invalid;
   stats_ = kept;
   ++pass_;
-  device_failures_ = 0;
+  narrow_end_ = Sector(0);
+  failed_before_ = false;
   due_ns_ = 0;
   wake_.wake_all(state_.executor);
   return Status::ok;
@@ -134,73 +136,136 @@ Task<Status> Scrubber::burst(FrameStack& frames) {
   const u64 began_ns = state_.host.now_ns();
   const u64 before = stats_.read_sectors;
   for (u32 i = 0; i < kBurst && runs() && stats_.position < end(); ++i) {
+    if (state_.host.now_ns() - began_ns > kBurst_ns) break;
     if (co_await read_next(frames) == Status::ok) continue;
-    if (runs()) note_device_failure();
+    due_ns_ = state_.host.now_ns() + state_.config.breaker_rest_ns;
     co_return Status::io_error;
   }
   rest_after(began_ns, stats_.read_sectors > before ? stats_.read_sectors - before : 0);
   co_return Status::ok;
 }
 
-// ok: on with what comes next. Otherwise its device as a whole fails, and the position stays.
+// ok: on with what lies at the position now. Otherwise that is to be tried again after a rest.
 Task<Status> Scrubber::read_next(FrameStack& frames) {
-  IoPlace place;
-  const u32 sectors = readable_sectors(state_, stats_.position, end(), place);
-  if (sectors == 0) {
-    pass_over();
+  const Piece piece = next_piece();
+  if (!piece.is_readable) {
+    pass_over(piece.sectors);
     co_return Status::ok;
   }
   const u64 pass = pass_;
-  prepare(io_, IoOp::read, place, buffer_->bytes);
+  prepare(io_, IoOp::read, piece.place, buffer_->bytes);
   (void)co_await run_io(state_, io_);
-  const ErrorClass error = state_.observe(io_);
+  error_ = state_.observe(io_);
   if (pass != pass_) co_return Status::ok;
-  if (error != ErrorClass::none && !may_mark(error)) co_return Status::io_error;
-  if (error != ErrorClass::none && !DMR_BUG(scrub_passes_over)) {
-    ++stats_.failed_reads;
-    co_return co_await salvage_piece(frames, sectors, pass);
+  if (error_ == ErrorClass::none || DMR_BUG(scrub_passes_over)) {
+    go_on_behind(piece.sectors);
+    co_return Status::ok;
   }
-  device_failures_ = 0;
-  stats_.position = stats_.position + sectors;
-  stats_.read_sectors += sectors;
-  co_return Status::ok;
+  const Block block = state_.geometry.block_of(stats_.position);
+  const Sector next_block = state_.geometry.first_sector(block + 1);
+  if (next_block < stats_.position + piece.sectors) {
+    // Whatever follows holds one block at a time, so that users wait for no other's salvage.
+    narrow_end_ = stats_.position + piece.sectors;
+    co_return Status::ok;
+  }
+  if (!may_mark(error_)) co_return co_await blame(frames, piece, pass);
+  ++stats_.failed_reads;
+  co_return co_await salvage_piece(frames, piece, pass);
 }
 
-// It ends at the first block that cannot be given whole. Those behind it are read anew: they have
-// not failed.
-Task<Status> Scrubber::salvage_piece(FrameStack&, u32 sectors, u64 pass) {
+// Sectors of one block, which have just failed.
+Task<Status> Scrubber::salvage_piece(FrameStack& frames, const Piece& piece, u64 pass) {
+  const Piece now = next_piece();
+  const bool has_moved = !now.is_readable || now.place.member != piece.place.member ||
+                         now.place.sector != piece.place.sector || now.sectors != piece.sectors;
+  if (has_moved) co_return Status::ok;  // it did not fail where it lives now
   request_ = Request{};
   request_.own = true;
   request_.error = io_.status;
   request_.elapsed_ns = io_.elapsed_ns;
   request_.sector = stats_.position;
-  request_.sectors = sectors;
+  request_.sectors = static_cast<u32>(piece.sectors);
   request_.payload = &nowhere_;
   co_await SalvageAwait{*this};
   if (pass != pass_ || request_.status == Status::closed) co_return Status::ok;
-  Sector next = stats_.position + sectors;
-  if (request_.status != Status::ok) {
-    DMR_ASSERT(request_.bad_sector >= stats_.position && request_.bad_sector < next);
-    if (request_.device_error) co_return Status::io_error;
-    ++stats_.unreadable_blocks;
-    const Block behind = state_.geometry.block_of(request_.bad_sector) + 1;
-    const Sector begin = state_.geometry.first_sector(behind);
-    if (begin < next) next = begin;
-  }
-  device_failures_ = 0;
-  stats_.read_sectors += next - stats_.position;
-  stats_.position = next;
+  if (request_.device_error) co_return co_await blame(frames, piece, pass);
+  if (request_.status != Status::ok) ++stats_.unreadable_blocks;
+  go_on_behind(piece.sectors);
   co_return Status::ok;
 }
 
-// Nothing to be read in the run here: known as lost, or its member is gone.
-void Scrubber::pass_over() {
-  const Run run = state_.index.lookup(state_.geometry.block_of(stats_.position));
+// The device does not give the piece, for a reason that says nothing of the medium. It is tried
+// once more after a rest. Then the device has to answer elsewhere: if it does, this is a place that
+// comes too late or not at all, and nothing is marked; if not, the device is gone.
+Task<Status> Scrubber::blame(FrameStack& frames, const Piece& piece, u64 pass) {
+  if (!failed_before_) {
+    failed_before_ = true;
+    co_return Status::io_error;
+  }
+  const Member member = piece.place.member;
+  const bool has_told = may_mark(error_);  // the salvage, which met it
+  const IoStatus why = has_told ? IoStatus::ok : io_.status;
+  const Status answers =
+      co_await confirmer_.confirm(frames, member, Direction::read, state_.host.now_ns());
+  if (pass != pass_ || stop_) co_return Status::ok;
+  if (answers == Status::ok) {
+    if (!has_told) {
+      state_.tell(EventKind::device_error, member, stats_.position, piece.sectors, why);
+    }
+    ++stats_.unreadable_blocks;
+    go_on_behind(piece.sectors);
+  } else if (member != kMain) {
+    pass_over(piece.sectors);
+  } else {
+    failed_before_ = false;
+    stats_.state = ScrubState::paused;
+    state_.tell(EventKind::scrub_paused, member, stats_.position, 0, why);
+  }
+  co_return Status::ok;
+}
+
+Scrubber::Piece Scrubber::next_piece() const {
+  const Block block = state_.geometry.block_of(stats_.position);
+  const Run run = state_.index.lookup(block);
+  Piece piece;
+  if (run.home.lost == LostKind::some) return part_of_block(run, block);
+  const bool narrow = stats_.position < narrow_end_;
+  const Sector block_end = state_.geometry.first_sector(block + 1);
+  const Sector limit = narrow && block_end < end() ? block_end : end();
+  piece.sectors = readable_sectors(state_, stats_.position, limit, piece.place);
+  piece.is_readable = piece.sectors > 0;
+  if (piece.is_readable) return piece;
+  // Known as lost, or its member is gone: the whole run.
   const Sector run_end = state_.geometry.first_sector(run.begin + run.length);
-  const Sector next = run_end < end() ? run_end : end();
-  DMR_ASSERT(next > stats_.position);
-  stats_.skipped_sectors += next - stats_.position;
-  stats_.position = next;
+  piece.sectors = (run_end < end() ? run_end : end()) - stats_.position;
+  DMR_ASSERT(piece.sectors > 0);
+  return piece;
+}
+
+Scrubber::Piece Scrubber::part_of_block(const Run& run, Block block) const {
+  const u32 sectors = state_.geometry.sectors_in(block);
+  const u32 first = state_.geometry.sector_in_block(stats_.position);
+  Piece piece;
+  piece.is_readable = !run.home.mask.test(first) && state_.readable(run.home.member);
+  u32 behind = first + 1;
+  while (behind < sectors && run.home.mask.test(behind) == run.home.mask.test(first)) ++behind;
+  piece.sectors = behind - first;
+  if (piece.is_readable) {
+    piece.place = place_of(state_, run.home, block, first, behind - first);
+  }
+  return piece;
+}
+
+void Scrubber::pass_over(u64 sectors) {
+  stats_.skipped_sectors += sectors;
+  stats_.position = stats_.position + sectors;
+  failed_before_ = false;
+}
+
+void Scrubber::go_on_behind(u64 sectors) {
+  stats_.read_sectors += sectors;
+  stats_.position = stats_.position + sectors;
+  failed_before_ = false;
 }
 
 void Scrubber::end_pass() {
@@ -216,13 +281,6 @@ void Scrubber::rest_after(u64 began_ns, u64 sectors) {
   u64 rest = at_rate > 2 * took ? at_rate - took : took;
   if (rest < kShortestRest) rest = kShortestRest;
   due_ns_ = now + rest;
-}
-
-void Scrubber::note_device_failure() {
-  due_ns_ = state_.host.now_ns() + state_.config.breaker_rest_ns;
-  if (++device_failures_ < kDeviceFailures) return;
-  stats_.state = ScrubState::paused;
-  state_.tell(EventKind::scrub_paused, io_.member, stats_.position, 0, io_.status);
 }
 
 }  // namespace dmr

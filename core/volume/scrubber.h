@@ -4,7 +4,7 @@
 // salvaged, moved, or recorded as lost. One pass at a time, on order.
 #pragma once
 
-#include "core/volume/state.h"
+#include "core/volume/confirmer.h"
 #include "core/volume/stats.h"
 
 namespace dmr {
@@ -21,8 +21,8 @@ class Scrubber {
   // Takes a failed read to the slow path; its `done` may be called before this returns.
   using Submit = void (*)(void* context, Request& request);
 
-  Scrubber(VolumeState& state, Submit submit, void* context)
-      : state_(state), submit_(submit), context_(context) {}
+  Scrubber(VolumeState& state, Confirmer& confirmer, Submit submit, void* context)
+      : state_(state), confirmer_(confirmer), submit_(submit), context_(context) {}
 
   Status open();
   void close();
@@ -30,7 +30,8 @@ class Scrubber {
   // The loop ends with the read that is under way.
   void request_stop(Ready& stopped);
 
-  // `from`: where a new pass begins. `invalid`: there is nothing to pause, or it lies outside.
+  // `from`: where a new pass begins, with the whole block. `invalid`: there is nothing to pause, or
+  // it lies outside.
   Status act(ScrubAction action, Sector from);
   // Takes over what an earlier opening of the volume had come to, a pass that its closing has ended
   // included. `invalid`: it lies outside.
@@ -40,9 +41,10 @@ class Scrubber {
   [[nodiscard]] const ScrubStats& stats() const { return stats_; }
 
  private:
-  static constexpr std::size_t kFrameBytes = 8192;
-  static constexpr u32 kBurst = 16;          // reads between two rests
-  static constexpr u32 kDeviceFailures = 3;  // in a row, with rests between, and the pass is paused
+  static constexpr std::size_t kFrameBytes = 16384;
+  // Between two rests: so many reads, and none is begun after so long a time.
+  static constexpr u32 kBurst = 16;
+  static constexpr u64 kBurst_ns = 100 * kMillisecond;
   static constexpr u64 kShortestRest = kMillisecond;
 
   class NoPayload final : public Payload {
@@ -52,18 +54,30 @@ class Scrubber {
   };
   struct SalvageAwait;
 
+  // What is read, or passed over, at once: in one place, and of a block with lost sectors only what
+  // lies between them.
+  struct Piece {
+    IoPlace place;
+    u64 sectors = 0;
+    bool is_readable = false;
+  };
+
   Task<Status> loop(FrameStack& frames);
   Task<Status> burst(FrameStack& frames);
   Task<Status> read_next(FrameStack& frames);
-  Task<Status> salvage_piece(FrameStack& frames, u32 sectors, u64 pass);
-  void pass_over();
+  Task<Status> salvage_piece(FrameStack& frames, const Piece& piece, u64 pass);
+  Task<Status> blame(FrameStack& frames, const Piece& piece, u64 pass);
+  [[nodiscard]] Piece next_piece() const;
+  [[nodiscard]] Piece part_of_block(const Run& run, Block block) const;
+  void pass_over(u64 sectors);
+  void go_on_behind(u64 sectors);
   void end_pass();
   void rest_after(u64 began_ns, u64 sectors);
-  void note_device_failure();
   [[nodiscard]] Sector end() const { return Sector(state_.geometry.volume_sectors); }
   [[nodiscard]] bool runs() const { return stats_.state == ScrubState::running && !stop_; }
 
   VolumeState& state_;
+  Confirmer& confirmer_;
   Submit submit_;
   void* context_;
   ScrubStats stats_;
@@ -78,9 +92,11 @@ class Scrubber {
   DeviceIo io_;
   Request request_;
   NoPayload nowhere_;
-  u64 due_ns_ = 0;  // the next read's
-  u64 pass_ = 0;    // another number: what is under way belongs to no pass any more
-  u32 device_failures_ = 0;
+  u64 due_ns_ = 0;              // the next read's
+  u64 pass_ = 0;                // another number: what is under way belongs to no pass any more
+  Sector narrow_end_;           // before it block by block: a longer read has failed
+  bool failed_before_ = false;  // the device, at the position
+  ErrorClass error_ = ErrorClass::none;  // of the last read
 };
 
 }  // namespace dmr

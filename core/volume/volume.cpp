@@ -13,8 +13,9 @@ Volume::Volume(Host& host, const VolumeConfig& config)
       mover_(state_, confirmer_, committer_),
       recovery_(state_, confirmer_, committer_, mover_),
       scrubber_(
-          state_, [](void* self, Request& request) { static_cast<Volume*>(self)->submit(request); },
-          this) {}
+          state_, confirmer_,
+          [](void* self, Request& request) { static_cast<Volume*>(self)->submit(request); }, this) {
+}
 
 Volume::~Volume() { DMR_ASSERT(!running_ && !life_.has_value()); }
 
@@ -241,7 +242,6 @@ void Volume::on_timer() {
       if (item->lock.waiting) state_.locks.give_up(item->lock, state_.executor);
       continue;
     }
-    if (item->request->own) continue;
     const u64 due = item->deadline_ns > now ? item->deadline_ns : now + 100 * kMillisecond;
     if (due < next) next = due;
   }
