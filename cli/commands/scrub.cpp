@@ -147,11 +147,14 @@ void print_scrub(const json& status) {
   }
   print_line("Found", scrub_findings(status));
   if (scrubbed(status, "unreadable_blocks") > 0 && status.at("writable").get<bool>()) {
-    print_line("Do now", fmt::format("`dm-remap map {}` lists the lost sectors", name));
+    print_line("Do now", fmt::format("`dm-remap map {0}` lists the lost sectors, `dm-remap events "
+                                     "{0}` what failed otherwise",
+                                     name));
   }
   if (const u64 skipped = scrubbed(status, "skipped_sectors"); skipped > 0) {
-    print_line("Left out", fmt::format("{} in blocks with lost sectors, or on a missing device",
-                                       counted(skipped, "sector", "sectors")));
+    print_line("Left out",
+               fmt::format("{} lost before, or on a spare that is missing or does not answer",
+                           counted(skipped, "sector", "sectors")));
   }
   print_line("Passes", fmt::format("{} came to the end since the volume was started",
                                    grouped(scrubbed(status, "passes"))));

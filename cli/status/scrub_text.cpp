@@ -36,9 +36,9 @@ std::string scrub_percent(const nlohmann::json& status) {
 
 std::string scrub_findings(const nlohmann::json& status) {
   const u64 failed = figure(status, "failed_reads");
-  if (failed == 0) return "nothing: every read came at once";
+  if (failed == 0) return "nothing: every block came at once";
   const std::string reads =
-      fmt::format("{} did not come at once", counted(failed, "read", "reads"));
+      fmt::format("{} did not come at once", counted(failed, "block", "blocks"));
   const u64 unreadable = figure(status, "unreadable_blocks");
   if (unreadable == 0) return reads + ", but all of it came in the end";
   return fmt::format("{}, and {} could not be read whole{}", reads,

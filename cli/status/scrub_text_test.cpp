@@ -39,11 +39,11 @@ TEST(ScrubText, APassIsWholeOnlyAtItsEnd) {
 }
 
 TEST(ScrubText, FindingsAgreeWithTheirNouns) {
-  EXPECT_EQ(scrub_findings(with_scrub("running", 5, 0)), "nothing: every read came at once");
+  EXPECT_EQ(scrub_findings(with_scrub("running", 5, 0)), "nothing: every block came at once");
   EXPECT_EQ(scrub_findings(with_scrub("running", 5, 0, 1)),
-            "1 read did not come at once, but all of it came in the end");
+            "1 block did not come at once, but all of it came in the end");
   EXPECT_EQ(scrub_findings(with_scrub("running", 5, 0, 2, 1)),
-            "2 reads did not come at once, and 1 block could not be read whole");
+            "2 blocks did not come at once, and 1 block could not be read whole");
   json read_only = with_scrub("running", 5, 0, 2, 2);
   read_only["writable"] = false;
   EXPECT_THAT(scrub_findings(read_only), HasSubstr("nothing of it is recorded"));

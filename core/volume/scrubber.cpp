@@ -108,6 +108,12 @@ Status Scrubber::restore(const ScrubStats& kept) {
   return Status::ok;
 }
 
+void Scrubber::end_rest() {
+  if (failed_before_) return;  // that rest is the device's
+  due_ns_ = 0;
+  wake_.wake_all(state_.executor);
+}
+
 u64 Scrubber::on_timer(u64 now) {
   if (!runs() || !wake_.has_waiters()) return ~u64{0};
   if (due_ns_ > now) return due_ns_;
@@ -210,6 +216,7 @@ Task<Status> Scrubber::blame(FrameStack& frames, const Piece& piece, u64 pass) {
   if (pass != pass_ || stop_) co_return Status::ok;
   if (answers == Status::ok) {
     if (!has_told) {
+      ++stats_.failed_reads;
       state_.tell(EventKind::device_error, member, stats_.position, piece.sectors, why);
     }
     ++stats_.unreadable_blocks;

@@ -36,6 +36,8 @@ class Scrubber {
   // Takes over what an earlier opening of the volume had come to, a pass that its closing has ended
   // included. `invalid`: it lies outside.
   Status restore(const ScrubStats& kept);
+  // The rate has changed: what is left of a rest belongs to the old one.
+  void end_rest();
   // Ends a rest that is over; otherwise gives the time of its end, or never.
   u64 on_timer(u64 now);
   [[nodiscard]] const ScrubStats& stats() const { return stats_; }

@@ -135,6 +135,7 @@ TEST(ScrubberPlaces, APlaceThatTimesOutIsPassedOverAndMarksNothing) {
   f.run_pass();
   EXPECT_EQ(f.scrub().state, ScrubState::idle);
   EXPECT_EQ(f.scrub().passes, 1U);
+  EXPECT_EQ(f.scrub().failed_reads, 1U);
   EXPECT_EQ(f.scrub().unreadable_blocks, 1U);
   EXPECT_EQ(f.scrub().read_sectors, kMainSectors);
   EXPECT_EQ(f.count(EventKind::device_error), 1U);

@@ -197,6 +197,18 @@ TEST(Scrubber, StartingOneThatRunsChangesNothing) {
   EXPECT_EQ(f.scrub().position, Sector(reads * kPiece));
 }
 
+TEST(Scrubber, ANewRateEndsTheRestOfTheOld) {
+  ScrubFixture f;
+  f.config.scrub_kib_per_s = 64;
+  ASSERT_EQ(f.open(), Status::ok);
+  ASSERT_EQ(f.volume->scrub(ScrubAction::start), Status::ok);
+  f.pump();
+  ASSERT_EQ(f.disks[0].reads, 16U);
+  EXPECT_EQ(f.volume->tune(Tunable::scrub_kib_per_s, 32768), Status::ok);
+  f.pump();
+  EXPECT_EQ(f.disks[0].reads, 32U);
+}
+
 TEST(Scrubber, BeginsWithAWholeBlock) {
   ScrubFixture f;
   ASSERT_EQ(f.open(), Status::ok);

@@ -69,7 +69,11 @@ class Volume {
   // now on the spare takes no data.
   void flush_failed(Member member, IoStatus status);
   // What is under way goes on under the limit that it began with, or under the new one.
-  Status tune(Tunable which, u64 value) { return set(state_.config, which, value); }
+  Status tune(Tunable which, u64 value) {
+    const Status status = set(state_.config, which, value);
+    if (status == Status::ok && which == Tunable::scrub_kib_per_s) scrubber_.end_rest();
+    return status;
+  }
   [[nodiscard]] u32 tuned(Tunable which) const { return get(state_.config, which); }
 
   [[nodiscard]] VolumeStats stats() const;

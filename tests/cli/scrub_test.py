@@ -63,7 +63,7 @@ class Scrub(RunningTest):
 
 class Finding(Scrub):
     RANGES = ({"sector": 1603, "count": 2, "on": "read", "error": "ENODATA"},
-              {"sector": 20000, "count": 1, "on": "read", "error": "EIO", "times": 4})
+              {"sector": 20003, "count": 1, "on": "read", "error": "EIO", "times": 4})
 
     def test_bad_sectors_are_found_and_their_neighbours_saved(self):
         path = self.start()
@@ -95,7 +95,7 @@ class Finding(Scrub):
         self.assertIn("`dm-remap scrub tank start` reads all 16 MiB, at most 32 MiB a second", text)
         text = self.succeed("scrub", "tank", "start", *FASTEST, "--wait").out
         for words in ("tank: scrub ended", f"sector {SECTORS} of {SECTORS}",
-                      "2 reads did not come at once, and 1 block could not be read whole",
+                      "2 blocks did not come at once, and 1 block could not be read whole",
                       "`dm-remap map tank` lists the lost sectors", "1 came to the end since"):
             self.assertIn(words, text)
         self.assertRegex(self.succeed("status", "tank").out,
@@ -107,7 +107,7 @@ class Finding(Scrub):
         self.scrub("start", *FASTEST, "--wait")
         text = self.succeed("scrub", "tank", "start", *FASTEST, "--wait").out
         self.assertIn("Found      nothing", text)
-        self.assertIn("8 sectors in blocks with lost sectors", text)
+        self.assertIn("8 sectors lost before", text)
 
     def test_a_read_only_volume_is_read_and_records_nothing(self):
         self.start("tank", "--read-only")
