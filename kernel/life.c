@@ -123,7 +123,6 @@ int dmr_preresume(struct dm_target* ti) {
   int r = -ENOMEM;
 
   if (!open) goto out;
-  WRITE_ONCE(t->suspending, false);
   mutex_lock(&t->lock);
   r = 0;
   if (t->running) {  // an earlier resume failed at another target of the table
@@ -164,10 +163,12 @@ out:
 }
 
 void dmr_resume(struct dm_target* ti) {
+  struct dmr_target* t = ti->private;
   unsigned int flags = memalloc_noio_save();
 
-  dmr_release_scrub(ti->private);
-  dmr_sysfs_add(ti->private);
+  WRITE_ONCE(t->suspending, false);
+  dmr_release_scrub(t);
+  dmr_sysfs_add(t);
   memalloc_noio_restore(flags);
 }
 

@@ -42,8 +42,10 @@ constexpr CommandText kScrubText{
         "\n"
         "It runs in the volume, not in this command: without --wait the command ends at once. It\n"
         "reads at most 32 MiB a second (--rate), and takes half of a busy disk's time at most. A\n"
-        "pass ends with the volume: after the next start of the volume, --from goes on with it. A\n"
-        "device that does not answer at all pauses it, and nothing is marked.",
+        "pass ends with the volume: after the next start of the volume, --from goes on with it.\n"
+        "A main that does not answer at all pauses it; a place that only times out is passed "
+        "over,\n"
+        "and `events` tells it. Nothing is marked then.",
     .examples =
         "  dm-remap scrub tank start                      and look in later with `status`\n"
         "  dm-remap scrub tank start --rate 100M --wait   once a month, by a timer\n"

@@ -36,11 +36,16 @@ std::string scrub_percent(const nlohmann::json& status) {
 
 std::string scrub_findings(const nlohmann::json& status) {
   const u64 failed = figure(status, "failed_reads");
-  if (failed == 0) return "nothing: every block came at once";
+  const bool all_came =
+      scrub_phase(status) == ScrubPhase::ended && figure(status, "skipped_sectors") == 0;
+  if (failed == 0)
+    return all_came ? "nothing: every block came at once" : "nothing in what was read";
   const std::string reads =
       fmt::format("{} did not come at once", counted(failed, "block", "blocks"));
   const u64 unreadable = figure(status, "unreadable_blocks");
-  if (unreadable == 0) return reads + ", but all of it came in the end";
+  if (unreadable == 0) {
+    return scrub_phase(status) == ScrubPhase::paused ? reads : reads + ", but came in the end";
+  }
   return fmt::format("{}, and {} could not be read whole{}", reads,
                      counted(unreadable, "block", "blocks"),
                      status.at("writable").get<bool>()

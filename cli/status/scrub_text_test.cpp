@@ -19,6 +19,7 @@ json with_scrub(const char* state, u64 position, u64 passes, u64 failed = 0, u64
            {{"state", state},
             {"position", position},
             {"passes", passes},
+            {"skipped_sectors", 0},
             {"failed_reads", failed},
             {"unreadable_blocks", unreadable}}}};
 }
@@ -39,9 +40,11 @@ TEST(ScrubText, APassIsWholeOnlyAtItsEnd) {
 }
 
 TEST(ScrubText, FindingsAgreeWithTheirNouns) {
-  EXPECT_EQ(scrub_findings(with_scrub("running", 5, 0)), "nothing: every block came at once");
+  EXPECT_EQ(scrub_findings(with_scrub("idle", 1000, 1)), "nothing: every block came at once");
+  EXPECT_EQ(scrub_findings(with_scrub("paused", 5, 0)), "nothing in what was read");
+  EXPECT_EQ(scrub_findings(with_scrub("paused", 5, 0, 1)), "1 block did not come at once");
   EXPECT_EQ(scrub_findings(with_scrub("running", 5, 0, 1)),
-            "1 block did not come at once, but all of it came in the end");
+            "1 block did not come at once, but came in the end");
   EXPECT_EQ(scrub_findings(with_scrub("running", 5, 0, 2, 1)),
             "2 blocks did not come at once, and 1 block could not be read whole");
   json read_only = with_scrub("running", 5, 0, 2, 2);

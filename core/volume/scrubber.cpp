@@ -77,10 +77,12 @@ Status Scrubber::act(ScrubAction action, Sector from) {
         const Sector begin = state_.geometry.first_sector(state_.geometry.block_of(from));
         stats_ = ScrubStats{.position = begin, .passes = stats_.passes};
         narrow_end_ = Sector(0);
+        silent_ = 0;
       }
       if (stats_.state == ScrubState::running) return Status::ok;
       stats_.state = ScrubState::running;
       failed_before_ = false;
+      blamed_ = 0;
       due_ns_ = 0;
       wake_.wake_all(state_.executor);
       return Status::ok;
@@ -102,6 +104,7 @@ Status Scrubber::restore(const ScrubStats& kept) {
   stats_ = kept;
   ++pass_;
   narrow_end_ = Sector(0);
+  silent_ = blamed_ = 0;
   failed_before_ = false;
   due_ns_ = 0;
   wake_.wake_all(state_.executor);
@@ -165,6 +168,7 @@ Task<Status> Scrubber::read_next(FrameStack& frames) {
   if (pass != pass_) co_return Status::ok;
   if (error_ == ErrorClass::none || DMR_BUG(scrub_passes_over)) {
     go_on_behind(piece.sectors);
+    blamed_ = 0;
     co_return Status::ok;
   }
   const Block block = state_.geometry.block_of(stats_.position);
@@ -175,7 +179,7 @@ Task<Status> Scrubber::read_next(FrameStack& frames) {
     co_return Status::ok;
   }
   if (!may_mark(error_)) co_return co_await blame(frames, piece, pass);
-  ++stats_.failed_reads;
+  if (!failed_before_) ++stats_.failed_reads;
   co_return co_await salvage_piece(frames, piece, pass);
 }
 
@@ -197,34 +201,41 @@ Task<Status> Scrubber::salvage_piece(FrameStack& frames, const Piece& piece, u64
   if (request_.device_error) co_return co_await blame(frames, piece, pass);
   if (request_.status != Status::ok) ++stats_.unreadable_blocks;
   go_on_behind(piece.sectors);
+  blamed_ = 0;
   co_return Status::ok;
 }
 
 // The device does not give the piece, for a reason that says nothing of the medium. It is tried
-// once more after a rest. Then the device has to answer elsewhere: if it does, this is a place that
-// comes too late or not at all, and nothing is marked; if not, the device is gone.
+// once more after a rest, unless the place before was such a one. Then the device has to answer
+// elsewhere: if it does, this is a place that comes too late or not at all, and nothing is marked;
+// if not, the device is gone.
 Task<Status> Scrubber::blame(FrameStack& frames, const Piece& piece, u64 pass) {
-  if (!failed_before_) {
+  const bool has_told = may_mark(error_);  // the salvage, which met it
+  if (!failed_before_ && blamed_ == 0) {
     failed_before_ = true;
     co_return Status::io_error;
   }
   const Member member = piece.place.member;
-  const bool has_told = may_mark(error_);  // the salvage, which met it
   const IoStatus why = has_told ? IoStatus::ok : io_.status;
   const Status answers =
       co_await confirmer_.confirm(frames, member, Direction::read, state_.host.now_ns());
   if (pass != pass_ || stop_) co_return Status::ok;
-  if (answers == Status::ok) {
+  const bool answers_elsewhere = answers == Status::ok;
+  if (answers_elsewhere) {
     if (!has_told) {
       ++stats_.failed_reads;
       state_.tell(EventKind::device_error, member, stats_.position, piece.sectors, why);
     }
     ++stats_.unreadable_blocks;
     go_on_behind(piece.sectors);
+    if (++blamed_ < kBlamed) co_return Status::ok;
   } else if (member != kMain) {
-    pass_over(piece.sectors);
-  } else {
+    silent_ |= 1U << member;
     failed_before_ = false;
+    co_return Status::ok;
+  }
+  failed_before_ = false;
+  if (runs()) {
     stats_.state = ScrubState::paused;
     state_.tell(EventKind::scrub_paused, member, stats_.position, 0, why);
   }
@@ -235,14 +246,15 @@ Scrubber::Piece Scrubber::next_piece() const {
   const Block block = state_.geometry.block_of(stats_.position);
   const Run run = state_.index.lookup(block);
   Piece piece;
-  if (run.home.lost == LostKind::some) return part_of_block(run, block);
+  const bool is_silent = ((silent_ >> run.home.member) & 1U) != 0;
+  if (run.home.lost == LostKind::some && !is_silent) return part_of_block(run, block);
   const bool narrow = stats_.position < narrow_end_;
   const Sector block_end = state_.geometry.first_sector(block + 1);
   const Sector limit = narrow && block_end < end() ? block_end : end();
-  piece.sectors = readable_sectors(state_, stats_.position, limit, piece.place);
+  if (!is_silent) piece.sectors = readable_sectors(state_, stats_.position, limit, piece.place);
   piece.is_readable = piece.sectors > 0;
   if (piece.is_readable) return piece;
-  // Known as lost, or its member is gone: the whole run.
+  // Known as lost, or its member is gone or does not answer: the whole run.
   const Sector run_end = state_.geometry.first_sector(run.begin + run.length);
   piece.sectors = (run_end < end() ? run_end : end()) - stats_.position;
   DMR_ASSERT(piece.sectors > 0);

@@ -27,7 +27,7 @@ class Scrubber {
   Status open();
   void close();
   void start();
-  // The loop ends with the read that is under way.
+  // The loop ends with the read, salvage or probes that are under way.
   void request_stop(Ready& stopped);
 
   // `from`: where a new pass begins, with the whole block. `invalid`: there is nothing to pause, or
@@ -47,6 +47,7 @@ class Scrubber {
   // Between two rests: so many reads, and none is begun after so long a time.
   static constexpr u32 kBurst = 16;
   static constexpr u64 kBurst_ns = 100 * kMillisecond;
+  static constexpr u32 kBlamed = 64;  // places in a row, and the pass is paused
   static constexpr u64 kShortestRest = kMillisecond;
 
   class NoPayload final : public Payload {
@@ -97,6 +98,8 @@ class Scrubber {
   u64 due_ns_ = 0;              // the next read's
   u64 pass_ = 0;                // another number: what is under way belongs to no pass any more
   Sector narrow_end_;           // before it block by block: a longer read has failed
+  u32 silent_ = 0;              // bit m: spare m did not answer in this pass
+  u32 blamed_ = 0;              // places in a row that a device which answers did not give
   bool failed_before_ = false;  // the device, at the position
   ErrorClass error_ = ErrorClass::none;  // of the last read
 };

@@ -155,16 +155,35 @@ TEST(ScrubberPlaces, TwoPlacesThatTimeOutOnceEachAreNotHeldAgainstEachOther) {
   EXPECT_EQ(f.scrub().unreadable_blocks, 0U);
 }
 
+TEST(ScrubberPlaces, ARegionThatTimesOutCostsOneRestAndPausesThePassInTheEnd) {
+  ScrubFixture f;
+  ASSERT_EQ(f.open(), Status::ok);
+  f.disks[0].status = IoStatus::timeout;
+  for (u64 s = 4096; s < 4096 + 100 * 8; ++s) f.disks[0].bad_read.insert(s);
+  const u64 began = f.now;
+  f.run_pass();
+  EXPECT_EQ(f.scrub().state, ScrubState::paused);
+  EXPECT_EQ(f.scrub().unreadable_blocks, 64U);
+  EXPECT_EQ(f.scrub().position, Sector(4096 + 64 * 8));
+  EXPECT_LT(f.now - began, 2 * f.config.breaker_rest_ns);
+  f.run_pass();
+  EXPECT_EQ(f.scrub().passes, 1U);
+  EXPECT_EQ(f.scrub().unreadable_blocks, 100U);
+  EXPECT_EQ(f.volume->stats().lost_sectors, 0U);
+}
+
 TEST(ScrubberPlaces, ASpareThatIsGoneIsPassedOver) {
   ScrubFixture f;
   ASSERT_EQ(f.open(), Status::ok);
-  const SectorRange range{Sector(800), 8};
-  ASSERT_EQ(f.run_command(CommandKind::mark, {&range, 1}).blocks_changed, 1U);
+  const SectorRange ranges[] = {{Sector(800), 8}, {Sector(8000), 8}, {Sector(9000), 80}};
+  ASSERT_EQ(f.run_command(CommandKind::mark, ranges).blocks_changed, 12U);
   f.disks[1].gone = IoStatus::offline;
+  const u64 began = f.now;
   f.run_pass();
   EXPECT_EQ(f.scrub().passes, 1U);
-  EXPECT_EQ(f.scrub().skipped_sectors, 8U);
-  EXPECT_EQ(f.scrub().read_sectors, kMainSectors - 8);
+  EXPECT_EQ(f.scrub().skipped_sectors, 96U);
+  EXPECT_EQ(f.scrub().read_sectors, kMainSectors - 96);
+  EXPECT_LT(f.now - began, 2 * f.config.breaker_rest_ns);  // once for all of it
   EXPECT_EQ(f.volume->stats().lost_sectors, 0U);
   f.disks[1].gone.reset();
 }

@@ -31,7 +31,7 @@ struct ScrubStats {
   Sector position;            // all before it has been looked at
   u64 passes = 0;             // that came to the volume's end, since it was opened
   u64 read_sectors = 0;       // looked at
-  u64 skipped_sectors = 0;    // not: known as lost, or on a member that is gone
+  u64 skipped_sectors = 0;    // not: known as lost, or on a spare that is gone or does not answer
   u64 failed_reads = 0;       // of single blocks
   u64 unreadable_blocks = 0;  // which no second try gave whole
 };

@@ -70,8 +70,9 @@ class Volume {
   void flush_failed(Member member, IoStatus status);
   // What is under way goes on under the limit that it began with, or under the new one.
   Status tune(Tunable which, u64 value) {
+    const u32 rate = state_.config.scrub_kib_per_s;
     const Status status = set(state_.config, which, value);
-    if (status == Status::ok && which == Tunable::scrub_kib_per_s) scrubber_.end_rest();
+    if (state_.config.scrub_kib_per_s != rate) scrubber_.end_rest();
     return status;
   }
   [[nodiscard]] u32 tuned(Tunable which) const { return get(state_.config, which); }

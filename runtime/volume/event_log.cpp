@@ -129,7 +129,8 @@ std::string text_of(const Event& event) {
     case EventKind::pool_exhausted:
       return "slow work had to wait for a pool";
     case EventKind::scrub_ended:
-      return fmt::format("the scrub has come to the volume's end: {} sectors read", event.sectors);
+      return fmt::format("the scrub has come to the volume's end: {} sectors looked at",
+                         event.sectors);
     case EventKind::scrub_paused:
       return fmt::format("the scrub is paused at sector {}: {} does not answer{}",
                          event.sector.value, member, why);
