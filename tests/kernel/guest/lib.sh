@@ -173,9 +173,9 @@ scrub_slowly() { # up to a long rest
   within 30 scrub_has_read 2048
   scrub_is running || fail "the scrub is $(figure vol scrub_state)"
 }
-scrub_to_the_end() {
-  scrub rate 16777216
+scrub_to_the_end() { # a pass that runs, or a new one; the new rate ends a rest
   scrub start
+  scrub rate 16777216
   within 60 scrub_is idle
 }
 
