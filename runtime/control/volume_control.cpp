@@ -90,10 +90,11 @@ void run_faults(UserVolume& volume, const Json& request, const Responder& respon
 }
 
 void run_scrub(UserVolume& volume, const Json& request, const Responder& responder) {
-  const auto order = scrub_order_of(request, volume.sectors(), volume.stats().scrub);
-  if (!order) return responder.error(order.error());
-  if (order->kib_per_s) (void)volume.set_scrub_rate(*order->kib_per_s);  // it is in its range
-  const Status status = volume.scrub(order->action, order->from.value_or(Sector(0)));
+  const auto parsed = scrub_order_of(request, volume.sectors(), volume.stats().scrub);
+  if (!parsed) return responder.error(parsed.error());
+  const ScrubOrder order = *parsed;
+  if (order.kib_per_s) (void)volume.set_scrub_rate(*order.kib_per_s);  // it is in its range
+  const Status status = volume.scrub(order.action, order.from.value_or(Sector(0)));
   if (status == Status::closed) return responder.error(Error{"the volume is being stopped"});
   // It may have ended since it was looked at.
   if (status != Status::ok) return responder.error(nothing_to_pause());
