@@ -84,7 +84,8 @@ class Finding(Scrub):
         self.assertEqual(self.status()["scrub"]["unreadable_blocks"], 1)
         self.assertEqual(self.status()["lost_sectors"], 2)
         events = self.succeed("events", "tank").out
-        self.assertIn(f"the scrub has come to the volume's end: {SECTORS} sectors looked at", events)
+        self.assertIn(f"the scrub has come to the volume's end: {SECTORS} sectors looked at",
+                      events)
         self.assertIn("2 sectors from 1603: lost", events)
 
     def test_what_was_found_is_told_in_words(self):
