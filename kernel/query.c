@@ -40,10 +40,10 @@ int dmr_run_command(struct dmr_target* t, struct dmr_command* command) {
   return command->error;
 }
 
-static void dmr_apply_tunables(struct dmr_target* t, void* arg) {
-  unsigned int i;
+static void dmr_apply_tunable(struct dmr_target* t, void* arg) {
+  unsigned int which = *(unsigned int*)arg;
 
-  for (i = 0; i < DMR_TUNABLES; i++) dmr_volume_tune(t->volume, i, t->tunable[i]);
+  dmr_volume_tune(t->volume, which, t->tunable[which]);
 }
 
 int dmr_tune(struct dmr_target* t, unsigned int which, u64 value) {
@@ -53,7 +53,7 @@ int dmr_tune(struct dmr_target* t, unsigned int which, u64 value) {
   mutex_lock(&t->lock);
   if (t->running) {
     WRITE_ONCE(t->tunable[which], value);
-    dmr_call(t, dmr_apply_tunables, NULL);
+    dmr_call(t, dmr_apply_tunable, &which);
     r = 0;
   }
   mutex_unlock(&t->lock);

@@ -79,7 +79,7 @@ Expected<void> check_scrub(const ScrubOptions& options) {
 Expected<u64> kib_per_s(const std::string& rate) {
   const u64 bytes = std::stoull(rate);
   const TunableRange& range = kTunableRange[static_cast<u32>(Tunable::scrub_kib_per_s)];
-  if (bytes / kKiB >= range.lowest && bytes / kKiB <= range.highest) return bytes / kKiB;
+  if (range.allows(bytes / kKiB)) return bytes / kKiB;
   return misused(fmt::format("--rate is {} to {} a second, not {}",
                              binary_size(range.lowest * kKiB), binary_size(range.highest * kKiB),
                              binary_size(bytes)));

@@ -8,52 +8,22 @@
 
 namespace dmr {
 
-Status Committer::open() {
-  frame_memory_ = static_cast<std::byte*>(state_.host.allocate(kFrameBytes, 64));
-  if (frame_memory_ == nullptr) return Status::no_memory;
-  frames_.init(state_.host, frame_memory_, kFrameBytes);
-  return Status::ok;
-}
-
-void Committer::close() {
-  root_.reset();
-  if (frame_memory_ == nullptr) return;
-  DMR_ASSERT(frames_.used() == 0);
-  state_.host.unpoison(frame_memory_, kFrameBytes);
-  state_.host.release(frame_memory_, kFrameBytes);
-  frame_memory_ = nullptr;
-}
-
-void Committer::start() {
-  DMR_ASSERT(!root_.has_value());
-  root_.emplace(loop(frames_));
-  ended_.context = this;
-  ended_.run = [](Ready& node) {
-    auto* self = static_cast<Committer*>(node.context);
-    DMR_ASSERT(self->stopped_ != nullptr);
-    self->state_.executor.post(*self->stopped_);
-  };
-  root_->start(state_.executor, ended_);
-}
-
 void Committer::request_stop(bool checkpoint, Ready& stopped) {
-  stop_ = true;
   checkpoint_wanted_ = checkpoint_wanted_ || (checkpoint && dirty_);
-  stopped_ = &stopped;
-  work_.wake_all(state_.executor);
+  background_.request_stop(stopped);
 }
 
 void Committer::enqueue(CommitEntry& entry) {
-  DMR_ASSERT(!stop_ && entry.count > 0 && entry.count <= format::kJournalRecords);
+  DMR_ASSERT(!background_.stopping() && entry.count > 0 && entry.count <= format::kJournalRecords);
   entry.status = Status::closed;
   queue_.push_back(entry);
-  work_.wake_all(state_.executor);
+  background_.wake();
 }
 
 void Committer::request_checkpoint(Command& command) {
   checkpoint_wanted_ = true;
   checkpoint_commands_.push_back(command);
-  work_.wake_all(state_.executor);
+  background_.wake();
 }
 
 void Committer::request_retire(Member member) {
@@ -65,14 +35,15 @@ void Committer::request_retire(Member member) {
   state_.spares.set_open(member, false);
   state_.tell(EventKind::member_failed, member, Sector(0), 0);
   retire_wanted_ |= 1U << member;
-  work_.wake_all(state_.executor);
+  background_.wake();
 }
 
 Task<Status> Committer::loop(FrameStack& frames) {
   for (;;) {
     busy_ = false;
-    while (queue_.empty() && !checkpoint_wanted_ && retire_wanted_ == 0 && !stop_) {
-      co_await work_.wait();
+    while (queue_.empty() && !checkpoint_wanted_ && retire_wanted_ == 0 &&
+           !background_.stopping()) {
+      co_await background_.wait();
     }
     busy_ = true;
     if (retire_wanted_ != 0) (void)co_await retire_members(frames);
@@ -87,7 +58,8 @@ Task<Status> Committer::loop(FrameStack& frames) {
         command->done(*command);
       }
     }
-    if (stop_ && queue_.empty() && retire_wanted_ == 0 && !checkpoint_wanted_) break;
+    if (background_.stopping() && queue_.empty() && retire_wanted_ == 0 && !checkpoint_wanted_)
+      break;
   }
   busy_ = false;
   co_return Status::ok;

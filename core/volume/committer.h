@@ -3,18 +3,19 @@
 // published in the map, and only then acknowledged. The only user of the store while a volume runs.
 #pragma once
 
+#include "core/volume/background.h"
 #include "core/volume/state.h"
 
 namespace dmr {
 
 class Committer final : public RecordSource {
  public:
-  explicit Committer(VolumeState& state) : state_(state) {}
+  explicit Committer(VolumeState& state) : state_(state), background_(state.host, state.executor) {}
 
-  // Memory of the loop's frames; started before the first commit, stopped when all is quiet.
-  Status open();
-  void close();
-  void start();
+  // Started before the first commit, stopped when all is quiet.
+  Status open() { return background_.open(kFrameBytes); }
+  void close() { background_.close(); }
+  void start() { background_.start(loop(background_.frames())); }
   // The loop ends after what is queued, with a last checkpoint when `checkpoint`.
   void request_stop(bool checkpoint, Ready& stopped);
   [[nodiscard]] Status last_checkpoint() const { return last_checkpoint_; }
@@ -72,12 +73,7 @@ class Committer final : public RecordSource {
   void check_room();
 
   VolumeState& state_;
-  std::byte* frame_memory_ = nullptr;
-  FrameStack frames_;
-  std::optional<Task<Status>> root_;
-  Ready ended_;
-  Ready* stopped_ = nullptr;
-  bool stop_ = false;
+  BackgroundLoop background_;
   bool busy_ = false;
   bool checkpoint_wanted_ = false;
   bool on_disk_ = false;  // records of the batch may be in a journal by now
@@ -85,7 +81,6 @@ class Committer final : public RecordSource {
   u32 retire_wanted_ = 0;
   u32 flush_failed_ = 0;
   Status last_checkpoint_ = Status::ok;
-  Signal work_;
   Fifo<CommitEntry> queue_;
   Fifo<CommitEntry> batch_;
   Fifo<Command> checkpoint_commands_;

@@ -9,65 +9,38 @@ namespace dmr {
 
 Status Mover::open() {
   Host& host = state_.host;
-  frame_memory_ = static_cast<std::byte*>(host.allocate(kFrameBytes, 64));
   buffer_ = static_cast<IoBuffer*>(host.allocate(sizeof(IoBuffer), alignof(IoBuffer)));
   second_buffer_ = static_cast<IoBuffer*>(host.allocate(sizeof(IoBuffer), alignof(IoBuffer)));
-  if (frame_memory_ == nullptr || buffer_ == nullptr || second_buffer_ == nullptr) {
-    return Status::no_memory;
-  }
-  frames_.init(host, frame_memory_, kFrameBytes);
+  if (buffer_ == nullptr || second_buffer_ == nullptr) return Status::no_memory;
   tools_.buffer = buffer_;
   tools_.io[0] = &io_[0];
   tools_.io[1] = &io_[1];
   changes_ = Changes{records_, format::kJournalRecords, 0, 0};
-  return Status::ok;
+  return background_.open(kFrameBytes);
 }
 
 void Mover::close() {
-  root_.reset();
+  background_.close();
   while (HealthRecord* record = weak_.pop_front()) state_.health_records.release(record);
   Host& host = state_.host;
-  if (frame_memory_ != nullptr) {
-    host.unpoison(frame_memory_, kFrameBytes);
-    host.release(frame_memory_, kFrameBytes);
-  }
   if (buffer_ != nullptr) host.release(buffer_, sizeof(IoBuffer));
   if (second_buffer_ != nullptr) host.release(second_buffer_, sizeof(IoBuffer));
-  frame_memory_ = nullptr;
   buffer_ = nullptr;
   second_buffer_ = nullptr;
 }
 
-void Mover::start() {
-  DMR_ASSERT(!root_.has_value());
-  root_.emplace(loop(frames_));
-  ended_.context = this;
-  ended_.run = [](Ready& node) {
-    auto* self = static_cast<Mover*>(node.context);
-    DMR_ASSERT(self->stopped_ != nullptr);
-    self->state_.executor.post(*self->stopped_);
-  };
-  root_->start(state_.executor, ended_);
-}
-
-void Mover::request_stop(Ready& stopped) {
-  stop_ = true;
-  stopped_ = &stopped;
-  work_.wake_all(state_.executor);
-}
-
 void Mover::submit(Command& command) {
-  DMR_ASSERT(!stop_);
+  DMR_ASSERT(!background_.stopping());
   command.status = Status::ok;
   command.blocks_changed = 0;
   command.blocks_unchanged = 0;
   command.sectors_lost = 0;
   commands_.push_back(command);
-  work_.wake_all(state_.executor);
+  background_.wake();
 }
 
 void Mover::note_weak(Block block) {
-  if (stop_ || !state_.writable.load(std::memory_order_acquire)) return;
+  if (background_.stopping() || !state_.writable.load(std::memory_order_acquire)) return;
   for (HealthRecord* at = weak_.front(); at != nullptr; at = at->next) {
     if (at->block != block) continue;
     ++at->failures;
@@ -83,16 +56,17 @@ void Mover::note_weak(Block block) {
   weak_.push_back(*record);
   state_.tell(EventKind::weak, kMain, state_.geometry.first_sector(block),
               state_.geometry.sectors_in(block));
-  work_.wake_all(state_.executor);
+  background_.wake();
 }
 
 Task<Status> Mover::loop(FrameStack& frames) {
   for (;;) {
-    while (commands_.empty() && weak_.empty() && !stop_) co_await work_.wait();
+    while (commands_.empty() && weak_.empty() && !background_.stopping())
+      co_await background_.wait();
     if (Command* command = commands_.pop_front()) {
       (void)co_await run_command(frames, *command);
       command->done(*command);
-    } else if (stop_) {
+    } else if (background_.stopping()) {
       break;
     } else if (HealthRecord* record = weak_.pop_front()) {
       const Block block = record->block;

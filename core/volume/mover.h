@@ -4,6 +4,7 @@
 // one flush and one journal block.
 #pragma once
 
+#include "core/volume/background.h"
 #include "core/volume/recovery.h"
 
 namespace dmr {
@@ -11,13 +12,16 @@ namespace dmr {
 class Mover final : public WeakBlocks {
  public:
   Mover(VolumeState& state, Confirmer& confirmer, Committer& committer)
-      : state_(state), confirmer_(confirmer), committer_(committer) {}
+      : state_(state),
+        confirmer_(confirmer),
+        committer_(committer),
+        background_(state.host, state.executor) {}
 
   Status open();
   void close();
-  void start();
+  void start() { background_.start(loop(background_.frames())); }
   // The loop ends when the commands that are queued have been answered; weak blocks are left.
-  void request_stop(Ready& stopped);
+  void request_stop(Ready& stopped) { background_.request_stop(stopped); }
 
   void submit(Command& command);
   void note_weak(Block block) override;
@@ -66,13 +70,7 @@ class Mover final : public WeakBlocks {
   VolumeState& state_;
   Confirmer& confirmer_;
   Committer& committer_;
-  std::byte* frame_memory_ = nullptr;
-  FrameStack frames_;
-  std::optional<Task<Status>> root_;
-  Ready ended_;
-  Ready* stopped_ = nullptr;
-  bool stop_ = false;
-  Signal work_;
+  BackgroundLoop background_;
   Fifo<Command> commands_;
   Fifo<HealthRecord> weak_;
   IoBuffer* buffer_ = nullptr;

@@ -116,16 +116,18 @@ Task<Status> Recovery::make_durable(FrameStack&, WorkItem& item, Member member, 
   co_return Status::io_error;
 }
 
-void Recovery::answer(WorkItem& item, Status status, Sector bad_sector) {
-  Request* request = item.request;
-  DMR_ASSERT(request != nullptr && !item.payload_busy);
-  if (request->own) {
-    // No user's read: its figures are the scrub's.
-  } else if (item.op == IoOp::read) {
+void Recovery::count_answer(IoOp op, Status status) {
+  if (op == IoOp::read) {
     ++(status == Status::ok ? state_.counters.recovered_reads : state_.counters.failed_reads);
   } else if (status != Status::ok) {
     ++state_.counters.failed_writes;
   }
+}
+
+void Recovery::answer(WorkItem& item, Status status, Sector bad_sector) {
+  Request* request = item.request;
+  DMR_ASSERT(request != nullptr && !item.payload_busy);
+  if (!request->own) count_answer(item.op, status);
   item.request = nullptr;
   request->status = status;
   request->bad_sector = bad_sector;

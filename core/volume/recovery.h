@@ -55,6 +55,7 @@ class Recovery {
                         bool refused);
   Task<Status> commit_changes(FrameStack& frames, WorkItem& item);
 
+  void count_answer(IoOp op, Status status);
   [[nodiscard]] BlockPart part_at(Sector at, Sector end) const;
   [[nodiscard]] static Source payload_at(const WorkItem& item, Sector at);
   void tell_device_error(WorkItem& item, Sector at, Member member) const;

@@ -29,62 +29,29 @@ struct Scrubber::SalvageAwait {
 };
 
 Status Scrubber::open() {
-  Host& host = state_.host;
-  frame_memory_ = static_cast<std::byte*>(host.allocate(kFrameBytes, 64));
-  buffer_ = static_cast<IoBuffer*>(host.allocate(sizeof(IoBuffer), alignof(IoBuffer)));
-  if (frame_memory_ == nullptr || buffer_ == nullptr) return Status::no_memory;
-  frames_.init(host, frame_memory_, kFrameBytes);
-  return Status::ok;
+  buffer_ = static_cast<IoBuffer*>(state_.host.allocate(sizeof(IoBuffer), alignof(IoBuffer)));
+  if (buffer_ == nullptr) return Status::no_memory;
+  return background_.open(kFrameBytes);
 }
 
 void Scrubber::close() {
-  root_.reset();
-  Host& host = state_.host;
-  if (frame_memory_ != nullptr) {
-    host.unpoison(frame_memory_, kFrameBytes);
-    host.release(frame_memory_, kFrameBytes);
-  }
-  if (buffer_ != nullptr) host.release(buffer_, sizeof(IoBuffer));
-  frame_memory_ = nullptr;
+  background_.close();
+  if (buffer_ != nullptr) state_.host.release(buffer_, sizeof(IoBuffer));
   buffer_ = nullptr;
 }
 
-void Scrubber::start() {
-  DMR_ASSERT(!root_.has_value());
-  root_.emplace(loop(frames_));
-  DMR_ASSERT(root_->has_frame());
-  ended_.context = this;
-  ended_.run = [](Ready& node) {
-    auto* self = static_cast<Scrubber*>(node.context);
-    DMR_ASSERT(self->stopped_ != nullptr);
-    self->state_.executor.post(*self->stopped_);
-  };
-  root_->start(state_.executor, ended_);
-}
-
-void Scrubber::request_stop(Ready& stopped) {
-  stop_ = true;
-  stopped_ = &stopped;
-  wake_.wake_all(state_.executor);
-}
-
 Status Scrubber::act(ScrubAction action, Sector from) {
-  if (stop_) return Status::closed;
+  if (background_.stopping()) return Status::closed;
   switch (action) {
     case ScrubAction::start:
       if (from >= end()) return Status::invalid;
-      if (stats_.state == ScrubState::idle) {
-        const Sector begin = state_.geometry.first_sector(state_.geometry.block_of(from));
-        stats_ = ScrubStats{.position = begin, .passes = stats_.passes};
-        narrow_end_ = Sector(0);
-        silent_ = 0;
-      }
       if (stats_.state == ScrubState::running) return Status::ok;
+      if (stats_.state == ScrubState::idle) {
+        const Sector position = state_.geometry.first_sector(state_.geometry.block_of(from));
+        begin(ScrubStats{.position = position, .passes = stats_.passes});
+      }
       stats_.state = ScrubState::running;
-      failed_before_ = false;
-      blamed_ = 0;
-      due_ns_ = 0;
-      wake_.wake_all(state_.executor);
+      go_on();
       return Status::ok;
     case ScrubAction::pause:
       if (stats_.state == ScrubState::idle) return Status::invalid;
@@ -99,40 +66,50 @@ Status Scrubber::act(ScrubAction action, Sector from) {
 }
 
 Status Scrubber::restore(const ScrubStats& kept) {
-  if (stop_) return Status::closed;
+  if (background_.stopping()) return Status::closed;
   if (kept.position > end()) return Status::invalid;
-  stats_ = kept;
   ++pass_;
-  narrow_end_ = Sector(0);
-  silent_ = blamed_ = 0;
-  failed_before_ = false;
-  due_ns_ = 0;
-  wake_.wake_all(state_.executor);
+  begin(kept);
+  go_on();
   return Status::ok;
+}
+
+// What failed in an earlier pass says nothing about this one.
+void Scrubber::begin(const ScrubStats& from) {
+  stats_ = from;
+  narrow_end_ = Sector(0);
+  silent_ = 0;
+}
+
+void Scrubber::go_on() {
+  failed_before_ = false;
+  blamed_ = 0;
+  due_ns_ = 0;
+  background_.wake();
 }
 
 void Scrubber::end_rest() {
   if (failed_before_) return;  // that rest is the device's
   due_ns_ = 0;
-  wake_.wake_all(state_.executor);
+  background_.wake();
 }
 
 u64 Scrubber::on_timer(u64 now) {
-  if (!runs() || !wake_.has_waiters()) return ~u64{0};
+  if (!runs() || !background_.sleeps()) return ~u64{0};
   if (due_ns_ > now) return due_ns_;
-  wake_.wake_all(state_.executor);
+  background_.wake();
   return ~u64{0};
 }
 
 Task<Status> Scrubber::loop(FrameStack& frames) {
-  while (!stop_) {
+  while (!background_.stopping()) {
     if (!runs()) {
-      co_await wake_.wait();
+      co_await background_.wait();
     } else if (stats_.position >= end()) {
       end_pass();
     } else if (state_.host.now_ns() < due_ns_) {
       state_.host.wake_at(due_ns_);
-      co_await wake_.wait();
+      co_await background_.wait();
     } else {
       const Status status = co_await burst(frames);
       DMR_ASSERT(status != Status::again);  // the frames fit
@@ -186,9 +163,8 @@ Task<Status> Scrubber::read_next(FrameStack& frames) {
 // Sectors of one block, which have just failed.
 Task<Status> Scrubber::salvage_piece(FrameStack& frames, const Piece& piece, u64 pass) {
   const Piece now = next_piece();
-  const bool has_moved = !now.is_readable || now.place.member != piece.place.member ||
-                         now.place.sector != piece.place.sector || now.sectors != piece.sectors;
-  if (has_moved) co_return Status::ok;  // it did not fail where it lives now
+  // It did not fail where it lives now.
+  if (!now.is_readable || now.place != piece.place) co_return Status::ok;
   request_ = Request{};
   request_.own = true;
   request_.error = io_.status;
@@ -219,9 +195,8 @@ Task<Status> Scrubber::blame(FrameStack& frames, const Piece& piece, u64 pass) {
   const IoStatus why = has_told ? IoStatus::ok : io_.status;
   const Status answers =
       co_await confirmer_.confirm(frames, member, Direction::read, state_.host.now_ns());
-  if (pass != pass_ || stop_) co_return Status::ok;
-  const bool answers_elsewhere = answers == Status::ok;
-  if (answers_elsewhere) {
+  if (pass != pass_ || background_.stopping()) co_return Status::ok;
+  if (answers == Status::ok) {
     if (!has_told) {
       ++stats_.failed_reads;
       state_.tell(EventKind::device_error, member, stats_.position, piece.sectors, why);

@@ -4,6 +4,7 @@
 // salvaged, moved, or recorded as lost. One pass at a time, on order.
 #pragma once
 
+#include "core/volume/background.h"
 #include "core/volume/confirmer.h"
 #include "core/volume/stats.h"
 
@@ -22,13 +23,17 @@ class Scrubber {
   using Submit = void (*)(void* context, Request& request);
 
   Scrubber(VolumeState& state, Confirmer& confirmer, Submit submit, void* context)
-      : state_(state), confirmer_(confirmer), submit_(submit), context_(context) {}
+      : state_(state),
+        confirmer_(confirmer),
+        submit_(submit),
+        context_(context),
+        background_(state.host, state.executor) {}
 
   Status open();
   void close();
-  void start();
+  void start() { background_.start(loop(background_.frames())); }
   // The loop ends with the read, salvage or probes that are under way.
-  void request_stop(Ready& stopped);
+  void request_stop(Ready& stopped) { background_.request_stop(stopped); }
 
   // `from`: where a new pass begins, with the whole block. `invalid`: there is nothing to pause, or
   // it lies outside.
@@ -65,6 +70,8 @@ class Scrubber {
     bool is_readable = false;
   };
 
+  void begin(const ScrubStats& from);
+  void go_on();
   Task<Status> loop(FrameStack& frames);
   Task<Status> burst(FrameStack& frames);
   Task<Status> read_next(FrameStack& frames);
@@ -77,20 +84,16 @@ class Scrubber {
   void end_pass();
   void rest_after(u64 began_ns, u64 sectors);
   [[nodiscard]] Sector end() const { return Sector(state_.geometry.volume_sectors); }
-  [[nodiscard]] bool runs() const { return stats_.state == ScrubState::running && !stop_; }
+  [[nodiscard]] bool runs() const {
+    return stats_.state == ScrubState::running && !background_.stopping();
+  }
 
   VolumeState& state_;
   Confirmer& confirmer_;
   Submit submit_;
   void* context_;
   ScrubStats stats_;
-  std::byte* frame_memory_ = nullptr;
-  FrameStack frames_;
-  std::optional<Task<Status>> root_;
-  Ready ended_;
-  Ready* stopped_ = nullptr;
-  bool stop_ = false;
-  Signal wake_;
+  BackgroundLoop background_;
   IoBuffer* buffer_ = nullptr;
   DeviceIo io_;
   Request request_;

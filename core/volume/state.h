@@ -100,6 +100,7 @@ struct IoPlace {
   Member member = kMain;
   Sector sector;
   u32 sectors = 0;
+  friend constexpr bool operator==(const IoPlace&, const IoPlace&) = default;
 };
 inline void prepare(DeviceIo& io, IoOp op, const IoPlace& place, std::byte* buffer) {
   io.op = op;

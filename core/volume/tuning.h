@@ -23,6 +23,10 @@ struct TunableRange {
   const char* name;
   u32 lowest;
   u32 highest;
+
+  [[nodiscard]] constexpr bool allows(u64 value) const {
+    return value >= lowest && value <= highest;
+  }
 };
 
 // By Tunable. Times end where a caller would rather have been told of an error long ago.
@@ -57,8 +61,7 @@ inline constexpr TunableRange kTunableRange[kTunables] = {
 
 // Out of range: `invalid`, and nothing has changed.
 [[nodiscard]] constexpr Status set(VolumeConfig& config, Tunable which, u64 value) {
-  const TunableRange& range = kTunableRange[static_cast<u32>(which)];
-  if (value < range.lowest || value > range.highest) return Status::invalid;
+  if (!kTunableRange[static_cast<u32>(which)].allows(value)) return Status::invalid;
   switch (which) {
     case Tunable::read_attempts:
       config.read_attempts = static_cast<u32>(value);

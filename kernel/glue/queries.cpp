@@ -145,8 +145,7 @@ std::uint32_t dmr_tunable_default(std::uint32_t tunable) {
 }
 
 std::uint8_t dmr_tunable_allows(std::uint32_t tunable, std::uint64_t value) {
-  VolumeConfig config;
-  return set(config, static_cast<Tunable>(tunable), value) == Status::ok;
+  return kTunableRange[tunable].allows(value);
 }
 
 int dmr_find_member(void* target, std::uint32_t device, std::uint64_t sectors, void* block,

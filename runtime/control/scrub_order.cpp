@@ -37,9 +37,7 @@ Expected<void> check_from(const ScrubOrder& order, u64 volume_sectors, const Scr
 
 Expected<void> check_rate(const ScrubOrder& order) {
   const TunableRange& range = kTunableRange[static_cast<u32>(Tunable::scrub_kib_per_s)];
-  if (!order.kib_per_s || (*order.kib_per_s >= range.lowest && *order.kib_per_s <= range.highest)) {
-    return {};
-  }
+  if (!order.kib_per_s || range.allows(*order.kib_per_s)) return {};
   return fail(fmt::format("a scrub's speed is {} to {} KiB a second, not {}", range.lowest,
                           range.highest, *order.kib_per_s),
               kExitUsage);

@@ -159,6 +159,20 @@ same_at() { # same_at DEV SECTOR FILE: the device has the file's content there
 # Which sectors of [FIRST, FIRST + COUNT) cannot be read, one by one: a list.
 unreadable() { sectors unreadable "$1" "$2" "$3"; } # DEV FIRST COUNT
 
+# main and spare, of which both take write-zeroes, so that the kernel does not make writes of them
+# before they reach the volume vol: scsi_debug, and a loop device on a filesystem that can zero a
+# range of a file.
+zeroing_members() {
+  modprobe loop
+  modprobe ext4
+  main=$(scsi_disk lbpu=1) disk=$(null_disk d 24)
+  mkfs.ext4 -q -F "$disk"
+  mount -t ext4 "$disk" /mnt
+  truncate -s 8M /mnt/spare
+  spare=$(losetup --find --show /mnt/spare)
+  trap 'dmsetup remove vol; losetup -d "$spare"; umount /mnt' EXIT
+}
+
 # At 64 KiB a second a scrub rests for 16 seconds behind each 2048 sectors: it is in the middle of a
 # pass for as long as a scenario needs it there.
 scrub() { # WORDS: an order for vol

@@ -56,17 +56,8 @@ zero_out() { # SECTOR SECTORS of vol, in as few requests as the kernel makes of 
   blkdiscard --zeroout --offset $(($1 * 512)) --length $(($2 * 512)) /dev/mapper/vol
 }
 
-# Both members take write-zeroes, so that the kernel does not make writes of them before they reach
-# the volume: scsi_debug, and a loop device on a filesystem that can zero a range of a file.
 scenario_zeroes_fill_remapped_blocks_and_clear_lost_ones() {
-  modprobe loop
-  modprobe ext4
-  main=$(scsi_disk lbpu=1) disk=$(null_disk d 24)
-  mkfs.ext4 -q -F "$disk"
-  mount -t ext4 "$disk" /mnt
-  truncate -s 8M /mnt/spare
-  spare=$(losetup --find --show /mnt/spare)
-  trap 'dmsetup remove vol; losetup -d "$spare"; umount /mnt' EXIT
+  zeroing_members
   pattern a 1024 >/tmp/a.img
   put "$main" 4096 /tmp/a.img
   make_volume vol "$main" "$spare"

@@ -130,17 +130,10 @@ scenario_each_failed_request_is_counted_once() {
   expect "writes that the engine failed" "$(figure vol failed_writes)" 3
 }
 
-# After a refused flush, by the volume itself. Both members take write-zeroes: scsi_debug, and a
-# loop device on a filesystem. Where those fail, the kernel writes zeros, which counts as well.
+# After a refused flush, by the volume itself. Where write-zeroes fail, the kernel writes zeros,
+# which counts as well.
 scenario_requests_that_are_refused_at_once_are_counted() {
-  modprobe loop
-  modprobe ext4
-  main=$(scsi_disk lbpu=1) disk=$(null_disk d 24)
-  mkfs.ext4 -q -F "$disk"
-  mount -t ext4 "$disk" /mnt
-  truncate -s 8M /mnt/spare
-  spare=$(losetup --find --show /mnt/spare)
-  trap 'dmsetup remove vol; losetup -d "$spare"; umount /mnt' EXIT
+  zeroing_members
   make_volume vol "$main" "$spare"
   pattern a 16 >/tmp/a.img
   put /dev/mapper/vol 800 /tmp/a.img 4k
