@@ -186,11 +186,12 @@ class Watch {
     if (!line_.is_wanted()) return;
     const auto now = std::chrono::steady_clock::now();
     const u64 position = scrubbed(status, "position");
-    if (!began_ || position < first_) {
+    if (!has_begun_ || position < first_) {
+      has_begun_ = true;
       began_ = now;
       first_ = position;
     }
-    const std::chrono::duration<double> took = now - *began_;
+    const std::chrono::duration<double> took = now - began_;
     const u64 volume_sectors = status.at("volume_sectors").get<u64>();
     std::string text = fmt::format("{}  {} of {}", progress_bar(scrub_part(status)),
                                    sectors_size(position), sectors_size(volume_sectors));
@@ -208,7 +209,8 @@ class Watch {
 
  private:
   ProgressLine line_;
-  std::optional<std::chrono::steady_clock::time_point> began_;
+  bool has_begun_ = false;
+  std::chrono::steady_clock::time_point began_;
   u64 first_ = 0;
 };
 

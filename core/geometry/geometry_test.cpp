@@ -14,14 +14,14 @@ namespace {
 
 constexpr std::array<u32, 8> kBlockSizes = {1, 2, 4, 8, 16, 32, 64, 128};
 
-struct Extent {
+struct Piece {
   u64 begin;
   u64 end;
 };
 
 // Every metadata place of a layout, in sectors.
-std::vector<Extent> places(const SpareLayout& layout) {
-  std::vector<Extent> all;
+std::vector<Piece> places(const SpareLayout& layout) {
+  std::vector<Piece> all;
   for (const Sector at : layout.superblock) all.push_back({at.value, at.value + kMetaSectors});
   for (u32 area = 0; area < kAreas; ++area) {
     const u64 journal = layout.journal[area].value;
@@ -29,7 +29,7 @@ std::vector<Extent> places(const SpareLayout& layout) {
     const u64 checkpoint = layout.checkpoint[area].value;
     all.push_back({checkpoint, checkpoint + layout.checkpoint_blocks * kMetaSectors});
   }
-  std::ranges::sort(all, {}, &Extent::begin);
+  std::ranges::sort(all, {}, &Piece::begin);
   return all;
 }
 
@@ -39,7 +39,7 @@ void expect_sound(const SpareLayout& layout) {
                                   << layout.block_sectors << ", " << layout.journal_slots
                                   << " slots, " << layout.checkpoint_blocks << " blocks");
   u64 end = kMetaSectors;  // the first 4 KiB are left alone
-  for (const Extent& place : places(layout)) {
+  for (const Piece& place : places(layout)) {
     ASSERT_GE(place.begin, end) << "two metadata places overlap";
     ASSERT_EQ(place.begin % kMetaSectors, 0U);
     end = place.end;

@@ -10,10 +10,10 @@ namespace {
 
 // Does the buffer hold what the payload says (null: zeros)? In small steps: stacks are small.
 bool same_bytes(const Source& source, const std::byte* buffer, std::size_t bytes) {
-  constexpr std::size_t kStep = 256;
-  std::byte piece[kStep];
-  for (std::size_t at = 0; at < bytes; at += kStep) {
-    const std::size_t count = bytes - at < kStep ? bytes - at : kStep;
+  constexpr std::size_t kWindow = 256;
+  std::byte piece[kWindow];
+  for (std::size_t at = 0; at < bytes; at += kWindow) {
+    const std::size_t count = bytes - at < kWindow ? bytes - at : kWindow;
     if (source.payload != nullptr) {
       source.payload->copy_out(source.payload_offset + at, {piece, count});
     } else {
