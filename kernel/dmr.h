@@ -100,7 +100,6 @@ struct dmr_target {
   struct bio_set bios_set;
 
   struct dmr_scrub scrub;  // while the volume is closed: what it goes on with
-  bool scrub_held;         // executor only: a suspend has paused it, and the resume lets it go on
 
   struct mutex lock;  // open, close, and whoever asks the engine
   struct list_head registered;

@@ -51,7 +51,13 @@ enum dmr_route_kind {
 
 enum dmr_command_kind { DMR_MARK, DMR_FORGET, DMR_CHECKPOINT };
 enum dmr_scrub_action { DMR_SCRUB_START, DMR_SCRUB_PAUSE, DMR_SCRUB_STOP };
-enum dmr_scrub_state { DMR_SCRUB_IDLE, DMR_SCRUB_RUNNING, DMR_SCRUB_PAUSED, DMR_SCRUB_STATES };
+enum dmr_scrub_state {
+  DMR_SCRUB_IDLE,
+  DMR_SCRUB_RUNNING,
+  DMR_SCRUB_PAUSED,
+  DMR_SCRUB_HELD,
+  DMR_SCRUB_STATES,
+};
 
 struct dmr_route {
   uint8_t kind;
@@ -276,6 +282,8 @@ int dmr_volume_scrub(void* volume, uint8_t action, uint64_t from);
 // Also when the volume is closed, to be restored after the next open.
 void dmr_volume_keep_scrub(const void* volume, struct dmr_scrub* scrub);
 void dmr_volume_restore_scrub(void* volume, const struct dmr_scrub* scrub);
+// 1: begins no read any more; 0: goes on with what users have ordered.
+void dmr_volume_hold_scrub(void* volume, uint8_t on);
 void dmr_volume_timer(void* volume);
 void dmr_volume_check_drains(void* volume);
 void dmr_volume_flush_failed(void* volume, uint8_t member, uint8_t status);

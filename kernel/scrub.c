@@ -1,28 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// The scrub: users' orders, and how it lives through a suspend. From presuspend to resume it is
-// held, unless a user or a device has paused it before; in between the volume is closed, and what
-// it had come to is kept here. Orders and holds meet on the executor only, where one follows the
-// other.
+// The scrub: users' orders, and how it lives through a suspend. From presuspend, and from each
+// opening, to resume the engine holds it, whatever users order meanwhile; in between the volume is
+// closed, and what it had come to is kept here.
 #include "kernel/dmr.h"
 
-static const char* const state_names[DMR_SCRUB_STATES] = {"idle", "running", "paused"};
+static const char* const state_names[DMR_SCRUB_STATES] = {"idle", "running", "paused", "held"};
 
 const char* dmr_scrub_state_name(const struct dmr_target* t, const struct dmr_stats* stats) {
   return stats->scrub.state < DMR_SCRUB_STATES ? state_names[stats->scrub.state] : "unknown";
 }
 
-static void dmr_begin_hold(struct dmr_target* t, void* arg) {
-  struct dmr_scrub scrub;
+static void dmr_begin_hold(struct dmr_target* t, void* arg) { dmr_volume_hold_scrub(t->volume, 1); }
 
-  dmr_volume_keep_scrub(t->volume, &scrub);
-  if (scrub.state == DMR_SCRUB_RUNNING)
-    t->scrub_held = !dmr_volume_scrub(t->volume, DMR_SCRUB_PAUSE, 0);
-}
-
-static void dmr_end_hold(struct dmr_target* t, void* arg) {
-  if (t->scrub_held) dmr_volume_scrub(t->volume, DMR_SCRUB_START, 0);
-  t->scrub_held = false;
-}
+static void dmr_end_hold(struct dmr_target* t, void* arg) { dmr_volume_hold_scrub(t->volume, 0); }
 
 // Without the lock: the device mapper lets suspends, resumes and removals follow each other, so the
 // volume stays open or closed meanwhile, and a command of a user may hold the lock for long.
@@ -36,19 +26,14 @@ void dmr_release_scrub(struct dmr_target* t) {
 
 static void dmr_read_scrub(struct dmr_target* t, void* arg) {
   dmr_volume_keep_scrub(t->volume, &t->scrub);
-  if (t->scrub_held) t->scrub.state = DMR_SCRUB_RUNNING;
-  t->scrub_held = false;
 }
 
 // The volume is closed, but not gone.
 void dmr_keep_scrub(struct dmr_target* t) { dmr_call(t, dmr_read_scrub, NULL); }
 
 static void dmr_write_scrub(struct dmr_target* t, void* arg) {
-  struct dmr_scrub scrub = t->scrub;
-
-  t->scrub_held = scrub.state == DMR_SCRUB_RUNNING;
-  if (t->scrub_held) scrub.state = DMR_SCRUB_PAUSED;
-  dmr_volume_restore_scrub(t->volume, &scrub);
+  dmr_volume_hold_scrub(t->volume, 1);
+  dmr_volume_restore_scrub(t->volume, &t->scrub);
 }
 
 // Held until the resume, which may fail yet at another target of the table.
@@ -64,10 +49,6 @@ static void dmr_follow_order(struct dmr_target* t, void* arg) {
   struct dmr_scrub_order* order = arg;
 
   order->error = dmr_volume_scrub(t->volume, order->action, order->from);
-  if (order->error) return;
-  // What the user wants now is what counts after the resume.
-  t->scrub_held = false;
-  if (READ_ONCE(t->suspending)) dmr_begin_hold(t, NULL);
 }
 
 static int dmr_order_scrub(struct dmr_target* t, u8 action, u64 from) {

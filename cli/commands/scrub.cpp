@@ -109,6 +109,9 @@ std::string headline(const json& status) {
       return "no scrub since the volume was started";
     case ScrubPhase::running:
       return painted("scrub running", Colour::green) + ", " + percent + " done";
+    case ScrubPhase::held:
+      return painted("scrub held", Colour::yellow) + " at " + percent +
+             " until the volume is resumed";
     case ScrubPhase::paused:
       return painted("scrub paused", Colour::yellow) + " at " + percent;
     case ScrubPhase::stopped:
@@ -160,7 +163,9 @@ void print_scrub(const json& status) {
   }
   print_line("Passes", fmt::format("{} came to the end since the volume was started",
                                    grouped(scrubbed(status, "passes"))));
-  if (phase == ScrubPhase::paused) {
+  if (phase == ScrubPhase::held) {
+    print_line("Go on", fmt::format("dmsetup resume {}", name));
+  } else if (phase == ScrubPhase::paused) {
     print_line("Go on", fmt::format("dm-remap scrub {} start", name));
   } else if (phase == ScrubPhase::stopped) {
     print_line("Go on", fmt::format("dm-remap scrub {} start --from {}", name,
@@ -214,13 +219,20 @@ class Watch {
   u64 first_ = 0;
 };
 
-// As long as the scrub runs; its last status, also when a signal came.
+bool is_under_way(const json& status) {
+  const ScrubPhase phase = scrub_phase(status);
+  return phase == ScrubPhase::running || phase == ScrubPhase::held;
+}
+
+// As long as the scrub runs or is held; its last status, also when a signal came.
 Expected<json> wait_for_end(Session& session, json status, const Interruption& interruption) {
   Watch watch;
-  while (scrub_phase(status) == ScrubPhase::running && !interruption.pending()) {
+  while (is_under_way(status) && !interruption.pending()) {
     watch.show(status);
     poll(nullptr, 0, kLookMilliseconds);
     auto next = session.status();
+    // A volume that is suspended tells nothing, and its scrub goes on with the resume.
+    if (!next && next.error().temporary) continue;
     if (!next) {
       const u64 position = scrubbed(status, "position");
       return failed(fmt::format(
@@ -254,6 +266,7 @@ Expected<Exit> judge(Session& session, const json& status) {
   const std::string& name = session.name();
   switch (scrub_phase(status)) {
     case ScrubPhase::running:
+    case ScrubPhase::held:
     case ScrubPhase::ended:
       return Exit::ok;
     case ScrubPhase::never:
@@ -296,7 +309,7 @@ Expected<Exit> scrub(const ScrubOptions& options) {
   status = wait_for_end(*session, std::move(*status), interruption);
   if (!status) return std::unexpected(status.error());
   print_report(*status, options.json);
-  if (scrub_phase(*status) == ScrubPhase::running) {
+  if (is_under_way(*status)) {
     (void)std::fflush(stdout);
     fmt::print(stderr, "dm-remap: the scrub goes on; `dm-remap scrub {} stop` ends it\n",
                options.name);

@@ -231,6 +231,15 @@ TEST_F(KernelLinkTest, StatusHasTheScrub) {
   EXPECT_NE(strange.error().message.find("`scrub_state dancing`"), std::string::npos);
 }
 
+TEST_F(KernelLinkTest, AScrubIsHeldUntilAResume) {
+  mapper.answers["stats"] = stats_with("scrub_state running", "scrub_state held");
+  EXPECT_EQ(call({{"op", "status"}})["scrub"]["state"], "held");
+  mapper.suspended = true;
+  const auto closed = link.call({{"op", "status"}}, kTimeout);
+  ASSERT_FALSE(closed);
+  EXPECT_TRUE(closed.error().temporary);
+}
+
 TEST_F(KernelLinkTest, OrdersOfTheScrubAreMessages) {
   mapper.answers["stats"] = stats_with("scrub_state running", "scrub_state idle");
   mapper.answers["scrub rate 1024"] = "ok";

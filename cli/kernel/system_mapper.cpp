@@ -180,8 +180,10 @@ class SystemMapper final : public DeviceMapper {
     }
     const int error = run(task.get());
     if (error == EAGAIN) {
-      return failed(
-          fmt::format("volume `{}` is suspended; `dmsetup resume {}` lets it go on", name, name));
+      return std::unexpected(
+          Error{.message = fmt::format(
+                    "volume `{}` is suspended; `dmsetup resume {}` lets it go on", name, name),
+                .temporary = true});
     }
     if (error == ENXIO) return failed(fmt::format("volume `{}` has been stopped", name));
     if (error != 0) {

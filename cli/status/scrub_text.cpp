@@ -18,6 +18,7 @@ u64 figure(const nlohmann::json& status, const char* key) {
 ScrubPhase scrub_phase(const nlohmann::json& status) {
   const std::string state = status.at("scrub").at("state").get<std::string>();
   if (state == "running") return ScrubPhase::running;
+  if (state == "held") return ScrubPhase::held;
   if (state == "paused") return ScrubPhase::paused;
   const u64 position = figure(status, "position");
   if (figure(status, "passes") == 0 && position == 0) return ScrubPhase::never;
@@ -44,7 +45,9 @@ std::string scrub_findings(const nlohmann::json& status) {
       fmt::format("{} did not come at once", counted(failed, "block", "blocks"));
   const u64 unreadable = figure(status, "unreadable_blocks");
   if (unreadable == 0) {
-    return scrub_phase(status) == ScrubPhase::paused ? reads : reads + ", but came in the end";
+    const ScrubPhase phase = scrub_phase(status);
+    const bool is_between = phase == ScrubPhase::paused || phase == ScrubPhase::held;
+    return is_between ? reads : reads + ", but came in the end";
   }
   return fmt::format("{}, and {} could not be read whole{}", reads,
                      counted(unreadable, "block", "blocks"),
@@ -63,6 +66,8 @@ std::string scrub_summary(const nlohmann::json& status) {
       return "none since the volume was started";
     case ScrubPhase::running:
       return fmt::format("running, {} done; {} so far", scrub_percent(status), found);
+    case ScrubPhase::held:
+      return fmt::format("held at {} until the volume is resumed", scrub_percent(status));
     case ScrubPhase::paused:
       return fmt::format("paused at {}; `dm-remap scrub {} start` goes on", scrub_percent(status),
                          status.at("name").get<std::string>());

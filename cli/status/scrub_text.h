@@ -10,7 +10,7 @@
 
 namespace dmr::cli {
 
-enum class ScrubPhase : u8 { never, running, paused, stopped, ended };
+enum class ScrubPhase : u8 { never, running, held, paused, stopped, ended };
 
 [[nodiscard]] ScrubPhase scrub_phase(const nlohmann::json& status);
 // How much of the volume lies before its position, of 1.

@@ -27,6 +27,7 @@ json with_scrub(const char* state, u64 position, u64 passes, u64 failed = 0, u64
 TEST(ScrubText, ThePhaseIsToldFromTheFigures) {
   EXPECT_EQ(scrub_phase(with_scrub("idle", 0, 0)), ScrubPhase::never);
   EXPECT_EQ(scrub_phase(with_scrub("running", 0, 0)), ScrubPhase::running);
+  EXPECT_EQ(scrub_phase(with_scrub("held", 10, 1)), ScrubPhase::held);
   EXPECT_EQ(scrub_phase(with_scrub("paused", 10, 1)), ScrubPhase::paused);
   EXPECT_EQ(scrub_phase(with_scrub("idle", 999, 3)), ScrubPhase::stopped);
   EXPECT_EQ(scrub_phase(with_scrub("idle", 0, 1)), ScrubPhase::stopped);
@@ -43,6 +44,7 @@ TEST(ScrubText, FindingsAgreeWithTheirNouns) {
   EXPECT_EQ(scrub_findings(with_scrub("idle", 1000, 1)), "nothing: every block came at once");
   EXPECT_EQ(scrub_findings(with_scrub("paused", 5, 0)), "nothing in what was read");
   EXPECT_EQ(scrub_findings(with_scrub("paused", 5, 0, 1)), "1 block did not come at once");
+  EXPECT_EQ(scrub_findings(with_scrub("held", 5, 0, 1)), "1 block did not come at once");
   EXPECT_EQ(scrub_findings(with_scrub("running", 5, 0, 1)),
             "1 block did not come at once, but came in the end");
   EXPECT_EQ(scrub_findings(with_scrub("running", 5, 0, 2, 1)),
@@ -56,6 +58,7 @@ TEST(ScrubText, TheSummaryIsOneCalmLine) {
   EXPECT_EQ(scrub_summary(with_scrub("idle", 0, 0)), "none since the volume was started");
   EXPECT_EQ(scrub_summary(with_scrub("running", 355, 0, 3, 2)),
             "running, 35 % done; 2 new unreadable blocks so far");
+  EXPECT_EQ(scrub_summary(with_scrub("held", 355, 0)), "held at 35 % until the volume is resumed");
   EXPECT_EQ(scrub_summary(with_scrub("paused", 355, 0)),
             "paused at 35 %; `dm-remap scrub tank start` goes on");
   EXPECT_EQ(scrub_summary(with_scrub("idle", 355, 0)),

@@ -17,6 +17,7 @@ class FakeMapper final : public DeviceMapper {
   bool has_module = true;
   std::string create_error;  // the kernel's words, "" when it takes the table
   u64 users = 0;
+  bool suspended = false;
 
   std::vector<Mapping> created;
   std::vector<std::string> said;
@@ -45,6 +46,7 @@ class FakeMapper final : public DeviceMapper {
   [[nodiscard]] Expected<std::string> message(const std::string& name,
                                               const std::string& words) override {
     said.push_back(words);
+    if (suspended) return std::unexpected(Error{.message = name + " waits", .temporary = true});
     const auto found = answers.find(words);
     if (found == answers.end()) return failed(name + " does not answer " + words);
     return found->second;

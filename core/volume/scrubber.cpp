@@ -70,8 +70,21 @@ Status Scrubber::restore(const ScrubStats& kept) {
   if (kept.position > end()) return Status::invalid;
   ++pass_;
   begin(kept);
+  if (kept.state == ScrubState::held) stats_.state = ScrubState::running;
   go_on();
   return Status::ok;
+}
+
+void Scrubber::hold(bool on) {
+  if (held_ == on) return;
+  held_ = on;
+  if (!on) go_on();
+}
+
+ScrubStats Scrubber::stats() const {
+  ScrubStats stats = stats_;
+  if (held_ && stats.state == ScrubState::running) stats.state = ScrubState::held;
+  return stats;
 }
 
 // What failed in an earlier pass says nothing about this one.

@@ -39,13 +39,15 @@ class Scrubber {
   // it lies outside.
   Status act(ScrubAction action, Sector from);
   // Takes over what an earlier opening of the volume had come to, a pass that its closing has ended
-  // included. `invalid`: it lies outside.
+  // or that was held included. `invalid`: it lies outside.
   Status restore(const ScrubStats& kept);
+  // While it is held no read is begun; orders are taken, and followed once it is let go.
+  void hold(bool on);
   // The rate has changed: what is left of a rest belongs to the old one.
   void end_rest();
   // Ends a rest that is over; otherwise gives the time of its end, or never.
   u64 on_timer(u64 now);
-  [[nodiscard]] const ScrubStats& stats() const { return stats_; }
+  [[nodiscard]] ScrubStats stats() const;
 
  private:
   static constexpr std::size_t kFrameBytes = 16384;
@@ -85,14 +87,15 @@ class Scrubber {
   void rest_after(u64 began_ns, u64 sectors);
   [[nodiscard]] Sector end() const { return Sector(state_.geometry.volume_sectors); }
   [[nodiscard]] bool runs() const {
-    return stats_.state == ScrubState::running && !background_.stopping();
+    return stats_.state == ScrubState::running && !held_ && !background_.stopping();
   }
 
   VolumeState& state_;
   Confirmer& confirmer_;
   Submit submit_;
   void* context_;
-  ScrubStats stats_;
+  ScrubStats stats_;  // a pass that is held runs in them
+  bool held_ = false;
   BackgroundLoop background_;
   IoBuffer* buffer_ = nullptr;
   DeviceIo io_;

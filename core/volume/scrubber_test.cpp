@@ -41,6 +41,57 @@ TEST(Scrubber, PausedItReadsNothingAndGoesOnWhereItWas) {
   EXPECT_EQ(f.scrub().passes, 1U);
 }
 
+TEST(Scrubber, HeldItReadsNothingAndGoesOnWhereItWasWhenItIsLetGo) {
+  ScrubFixture f;
+  ASSERT_EQ(f.open(), Status::ok);
+  ASSERT_EQ(f.volume->scrub(ScrubAction::start), Status::ok);
+  f.pump();
+  f.volume->hold_scrub(true);
+  EXPECT_EQ(f.scrub().state, ScrubState::held);
+  f.next_timer();
+  EXPECT_EQ(f.disks[0].reads, 16U);  // one burst
+  f.volume->hold_scrub(false);
+  f.pump();
+  EXPECT_EQ(f.scrub().state, ScrubState::running);
+  EXPECT_EQ(f.disks[0].reads, 32U);
+  f.run_pass();
+  EXPECT_EQ(f.disks[0].reads, kMainSectors / kPiece);
+  EXPECT_EQ(f.scrub().passes, 1U);
+}
+
+TEST(Scrubber, WhatIsOrderedWhileItIsHeldIsFollowedAfterwards) {
+  ScrubFixture f;
+  ASSERT_EQ(f.open(), Status::ok);
+  f.volume->hold_scrub(true);
+  EXPECT_EQ(f.scrub().state, ScrubState::idle);
+  const auto order = [&](ScrubAction action, ScrubState now, ScrubState then) {
+    f.volume->hold_scrub(true);
+    const u64 reads = f.disks[0].reads;
+    EXPECT_EQ(f.volume->scrub(action), Status::ok);
+    f.pump();
+    EXPECT_EQ(f.scrub().state, now);
+    EXPECT_EQ(f.disks[0].reads, reads);
+    f.volume->hold_scrub(false);
+    f.pump();
+    EXPECT_EQ(f.scrub().state, then);
+    EXPECT_EQ(f.disks[0].reads > reads, then == ScrubState::running);
+  };
+  order(ScrubAction::start, ScrubState::held, ScrubState::running);
+  order(ScrubAction::pause, ScrubState::paused, ScrubState::paused);
+  order(ScrubAction::start, ScrubState::held, ScrubState::running);
+  order(ScrubAction::stop, ScrubState::idle, ScrubState::idle);
+}
+
+TEST(Scrubber, LetGoWithoutAHoldItKeepsItsRest) {
+  ScrubFixture f;
+  ASSERT_EQ(f.open(), Status::ok);
+  ASSERT_EQ(f.volume->scrub(ScrubAction::start), Status::ok);
+  f.pump();
+  f.volume->hold_scrub(false);
+  f.pump();
+  EXPECT_EQ(f.disks[0].reads, 16U);
+}
+
 TEST(Scrubber, StoppedInTheMiddleOfAReadItDoesNotMoveTheNextPass) {
   ScrubFixture f;
   ASSERT_EQ(f.open(), Status::ok);
@@ -136,6 +187,27 @@ TEST(Scrubber, WhatAClosingHasEndedGoesOnAfterTheNextOpening) {
   EXPECT_EQ(f.scrub().read_sectors, kMainSectors);
   EXPECT_EQ(f.scrub().failed_reads, 1U);
   EXPECT_EQ(f.scrub().unreadable_blocks, 1U);
+}
+
+TEST(Scrubber, WhatWasHeldAtAClosingIsHeldAfterTheNextOpening) {
+  ScrubFixture f;
+  ASSERT_EQ(f.open(), Status::ok);
+  ASSERT_EQ(f.volume->scrub(ScrubAction::start, Sector(8192)), Status::ok);
+  f.pump();
+  f.volume->hold_scrub(true);
+  const ScrubStats kept = f.scrub();
+  ASSERT_EQ(kept.state, ScrubState::held);
+  ASSERT_EQ(f.close(), Status::ok);
+  ASSERT_EQ(f.open(), Status::ok);
+  f.volume->hold_scrub(true);
+  ASSERT_EQ(f.volume->restore_scrub(kept), Status::ok);
+  f.pump();
+  EXPECT_EQ(f.scrub().state, ScrubState::held);
+  EXPECT_EQ(f.scrub().position, kept.position);
+  f.volume->hold_scrub(false);
+  EXPECT_EQ(f.scrub().state, ScrubState::running);
+  f.run_pass();
+  EXPECT_EQ(f.scrub().read_sectors, kMainSectors - 8192);
 }
 
 TEST(Scrubber, APassThatHadOnlyToEndEndsWhenItIsRestored) {

@@ -22,8 +22,13 @@ struct MemberStats {
   u64 errors[2][kErrorClasses] = {};  // [0] reads, [1] writes and flushes; as seen by the engine
 };
 
-enum class ScrubState : u8 { idle, running, paused };
-inline constexpr u32 kScrubStates = 3;
+enum class ScrubState : u8 {
+  idle,
+  running,
+  paused,
+  held,  // would run, but its host does not let it for now
+};
+inline constexpr u32 kScrubStates = 4;
 
 // Of the pass that is under way, or of the last one since the volume was opened.
 struct ScrubStats {

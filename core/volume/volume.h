@@ -60,6 +60,8 @@ class Volume {
   Status scrub(ScrubAction action, Sector from = Sector(0));
   // After an opening: what scrub_stats() was when the volume had been closed.
   Status restore_scrub(const ScrubStats& kept);
+  // For the host, which needs the members quiet; see Scrubber::hold.
+  void hold_scrub(bool on) { scrubber_.hold(on); }
   void on_timer();
   // A request left its epoch slot while drain_pending(slot).
   // Or a flush has ended while flush_awaited().
@@ -79,7 +81,7 @@ class Volume {
 
   [[nodiscard]] VolumeStats stats() const;
   // Also of a volume that is closed.
-  [[nodiscard]] const ScrubStats& scrub_stats() const { return scrubber_.stats(); }
+  [[nodiscard]] ScrubStats scrub_stats() const { return scrubber_.stats(); }
   // How often a block has found no spare block; only the first time is an event.
   [[nodiscard]] u64 exhaustions() const { return state_.counters.exhaustions; }
   [[nodiscard]] bool next_run(Index::Cursor& cursor, Run& run) const {

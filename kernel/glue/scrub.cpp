@@ -10,6 +10,7 @@ static_assert(static_cast<u32>(ScrubAction::stop) == DMR_SCRUB_STOP);
 static_assert(static_cast<u32>(ScrubState::idle) == DMR_SCRUB_IDLE);
 static_assert(static_cast<u32>(ScrubState::running) == DMR_SCRUB_RUNNING);
 static_assert(static_cast<u32>(ScrubState::paused) == DMR_SCRUB_PAUSED);
+static_assert(static_cast<u32>(ScrubState::held) == DMR_SCRUB_HELD);
 static_assert(kScrubStates == DMR_SCRUB_STATES);
 static_assert(static_cast<u32>(Tunable::scrub_kib_per_s) == DMR_SCRUB_KIB_PER_S);
 
@@ -50,5 +51,7 @@ void dmr_volume_restore_scrub(void* volume, const dmr_scrub* scrub) {
   const Status status = volume_of(volume).restore_scrub(kept);
   DMR_ASSERT(status == Status::ok);
 }
+
+void dmr_volume_hold_scrub(void* volume, std::uint8_t on) { volume_of(volume).hold_scrub(on != 0); }
 
 }  // extern "C"

@@ -121,6 +121,8 @@ const char* name_of(ScrubState state) {
       return "running";
     case ScrubState::paused:
       return "paused";
+    case ScrubState::held:
+      return "held";
   }
   return "unknown";
 }

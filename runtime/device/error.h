@@ -16,6 +16,7 @@ inline constexpr int kExitFault = 4;    // `check` or `health` found a fault
 struct Error {
   std::string message;  // one line, without a full stop, beginning with what it is about
   int exit_code = kExitFailed;
+  bool temporary = false;  // the same request may go well later
 };
 
 template <class T>

@@ -72,10 +72,10 @@ scenario_a_suspend_that_is_given_up_lets_the_scrub_go_on() {
     dmsetup suspend vol 2>/dev/null &
     suspending=$!
     if [ $order = start ]; then
-      # Nothing shows that the suspend has begun, but that a scrub does not begin any more.
+      # Nothing shows that the suspend has begun, but that a scrub is held as soon as it begins.
       within 30 scrub_begins_held
     else
-      within 30 scrub_is paused
+      within 30 scrub_is held
       [ $order = none ] || scrub $order
     fi
     kill $suspending
@@ -93,28 +93,34 @@ scenario_a_suspend_that_is_given_up_lets_the_scrub_go_on() {
 }
 scrub_begins_held() {
   scrub start
-  scrub_is paused && return
+  scrub_is held && return
   scrub stop
   false
 }
 
 # Two volumes in one table: the first is open again when the second cannot be opened.
-scenario_a_resume_that_fails_elsewhere_holds_the_scrub() {
+two_volumes_in_one_table() {
   main=$(null_disk m 16) spare=$(null_disk s 8) main2=$(null_disk n 16) spare2=$(null_disk t 8)
   size=$(sectors_of "$main")
   switchable sw "$spare2"
   dm-remap create one --main "$main" --spare "$spare" >/tmp/create.log
   dm-remap create two --main "$main2" --spare /dev/mapper/sw >/tmp/create.log
-  dmsetup create vol <<END
-0 $size remap $main 1 $spare
-$size $size remap $main2 1 /dev/mapper/sw
-END
+  printf '%s\n' "0 $size remap $main 1 $spare" \
+    "$size $size remap $main2 1 /dev/mapper/sw" >/tmp/table
+  dmsetup create vol --uuid DMREMAP-both </tmp/table
+}
+scrub_is_held() { # though there is no sysfs yet
+  dmsetup message vol 0 stats | grep -qx 'scrub_state held' || fail "it is not held"
+}
+
+scenario_a_resume_that_fails_elsewhere_holds_the_scrub() {
+  two_volumes_in_one_table
   scrub_slowly
   dmsetup suspend vol
   pull_cable sw
   refuses dmsetup resume vol
   begin=$(read_from m)
-  dmsetup message vol 0 stats | grep -qx 'scrub_state paused' || fail "it is not held"
+  scrub_is_held
   dmsetup message vol 0 stats | grep -qx 'scrub_read_sectors 2048' || fail "its figures"
   plug_cable sw "$spare2"
   expect "sectors read meanwhile" $(($(read_from m) - begin)) 0
@@ -122,6 +128,31 @@ END
   scrub_to_the_end
   expect passes "$(figure vol scrub_passes)" 1
   expect "sectors looked at" "$(figure vol scrub_read_sectors)" "$size"
+}
+
+# Suspended a volume tells nothing, and after a failed resume that its scrub is held.
+scenario_a_command_that_waits_for_a_scrub_waits_through_a_suspend() {
+  two_volumes_in_one_table
+  dm-remap scrub vol start --rate 64K --wait >/tmp/waits 2>&1 &
+  waiting=$!
+  within 30 scrub_has_read 2048
+  dmsetup suspend vol
+  it_waits
+  pull_cable sw
+  refuses dmsetup resume vol
+  scrub_is_held
+  dm-remap scrub vol status | grep -q 'scrub held at' || fail "$(dm-remap scrub vol status)"
+  it_waits
+  plug_cable sw "$spare2"
+  dmsetup resume vol
+  it_waits
+  scrub_to_the_end
+  wait $waiting || fail "it failed: $(cat /tmp/waits)"
+  grep -q 'scrub ended' /tmp/waits || fail "$(cat /tmp/waits)"
+}
+it_waits() { # after some looks, four a second
+  sleep 2
+  kill -0 $waiting || fail "it does not wait any more: $(cat /tmp/waits)"
 }
 
 scenario_a_volume_is_removed_while_a_scrub_runs() {
