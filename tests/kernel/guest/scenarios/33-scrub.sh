@@ -122,12 +122,15 @@ scenario_a_resume_that_fails_elsewhere_holds_the_scrub() {
   begin=$(read_from m)
   scrub_is_held
   dmsetup message vol 0 stats | grep -qx 'scrub_read_sectors 2048' || fail "its figures"
+  scrub stop
+  scrub start 8192
+  scrub_is_held
   plug_cable sw "$spare2"
   expect "sectors read meanwhile" $(($(read_from m) - begin)) 0
   dmsetup resume vol
   scrub_to_the_end
   expect passes "$(figure vol scrub_passes)" 1
-  expect "sectors looked at" "$(figure vol scrub_read_sectors)" "$size"
+  expect "sectors looked at" "$(figure vol scrub_read_sectors)" $((size - 8192))
 }
 
 # Suspended a volume tells nothing, and after a failed resume that its scrub is held.
@@ -153,6 +156,25 @@ scenario_a_command_that_waits_for_a_scrub_waits_through_a_suspend() {
 it_waits() { # after some looks, four a second
   sleep 2
   kill -0 $waiting || fail "it does not wait any more: $(cat /tmp/waits)"
+}
+
+# A new table is no less suspended, though nobody has suspended its targets.
+scenario_a_scrub_begins_with_the_first_resume_that_succeeds() {
+  two_volumes_in_one_table
+  dmsetup suspend vol
+  dmsetup load vol </tmp/table
+  pull_cable sw
+  refuses dmsetup resume vol
+  begin=$(read_from m)
+  scrub rate 16777216
+  scrub start
+  scrub_is_held
+  plug_cable sw "$spare2"
+  scrub_is_held
+  expect "sectors read meanwhile" $(($(read_from m) - begin)) 0
+  dmsetup resume vol
+  within 60 scrub_is idle
+  expect passes "$(figure vol scrub_passes)" 1
 }
 
 scenario_a_volume_is_removed_while_a_scrub_runs() {
