@@ -192,7 +192,10 @@ Layer* Device::find_layer(std::string_view kind) const {
 }
 
 int Device::transfer(const LayerIo& io) const {
-  if (top_ != nullptr) return top_->run(io).error;
+  if (top_ != nullptr) {
+    const LayerResult result = top_->run(io);
+    return result.again ? ETIMEDOUT : result.error;
+  }
   return make_file_layer(fd_.get())->run(io).error;
 }
 

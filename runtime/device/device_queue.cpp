@@ -220,6 +220,7 @@ void DeviceQueue::run_layers() {
                                                                     .length = op->length,
                                                                     .data = op->data});
     op->error = result.error;
+    op->again = result.again;
     if (result.delay_ms == 0) {
       completed_.push_back(*op);
     } else {
@@ -235,7 +236,8 @@ void DeviceQueue::collect_due() {
   const u64 now = monotonic_ns();
   for (u32 left = delayed_.size(); left > 0; --left) {
     DeviceOp* op = delayed_.pop_front();
-    (op->due_ns <= now ? completed_ : delayed_).push_back(*op);
+    Fifo<DeviceOp>& due = op->again ? to_layers_ : completed_;
+    (op->due_ns <= now ? due : delayed_).push_back(*op);
   }
 }
 

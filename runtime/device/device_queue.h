@@ -31,8 +31,9 @@ struct DeviceOp {
   enum class Way : u8 { ring, ring_inline, ring_range };
   Way way = Way::ring;
   u16 interrupts = 0;
-  u64 moved = 0;   // bytes of a read or write that are done
-  u64 due_ns = 0;  // of a decorated device's slow answer
+  u64 moved = 0;       // bytes of a read or write that are done
+  u64 due_ns = 0;      // of a decorated device's slow answer
+  bool again = false;  // it has not begun yet
 };
 
 [[nodiscard]] u64 monotonic_ns();

@@ -50,6 +50,15 @@ std::size_t FaultyLayer::first_candidate(u64 sector) const {
   return static_cast<std::size_t>(at - plan_.ranges.begin());
 }
 
+bool FaultyLayer::is_held(u64 sector, u64 end) const {
+  for (std::size_t i = first_candidate(sector); i < plan_.ranges.size(); ++i) {
+    const FaultRange& range = plan_.ranges[i];
+    if (range.sector >= end) break;
+    if (range.held && range.sector + range.count > sector) return true;
+  }
+  return false;
+}
+
 FaultyLayer::Verdict FaultyLayer::judge(u64 sector, u64 end, bool write) {
   Verdict verdict;
   bool used_up = false;
@@ -120,12 +129,15 @@ LayerResult FaultyLayer::run(const LayerIo& io) {
   int flush_error = 0;  // of the flush that a FUA write has behind it
   {
     const std::lock_guard lock(mutex_);
+    const u64 sector = io.offset / kSectorBytes;
+    const u64 end = sector + io.length / kSectorBytes;
+    if (io.op == IoOp::read && !plan_.gone && is_held(sector, end)) {
+      return {.delay_ms = 1, .again = true};
+    }
     if (plan_.gone_after != FaultRange::kForEver) {
       if (plan_.gone_after == 0) plan_.gone = true;
       if (plan_.gone_after > 0) --plan_.gone_after;
     }
-    const u64 sector = io.offset / kSectorBytes;
-    const u64 end = sector + io.length / kSectorBytes;
     if (plan_.gone) {
       verdict.error = plan_.gone_error;
     } else if (io.op == IoOp::flush) {
@@ -169,6 +181,8 @@ Expected<Json> FaultyLayer::control(const Json& request) {
       next.ranges.insert(next.ranges.end(), ranges->begin(), ranges->end());
     } else if (key == "clear") {
       next = FaultPlan{};
+    } else if (key == "release") {
+      for (FaultRange& range : next.ranges) range.held = false;
     } else if (key == "gone" || key == "flush_error" || key == "gone_after") {
       auto plan = parse_fault_plan(Json{{key, value}});
       if (!plan) return std::unexpected(plan.error());

@@ -21,14 +21,16 @@ namespace dmr::runtime {
 //                   "times": 3,                fails that often, then works; default: for ever
 //                   "healed_by_write": true,   a write takes away the fault of its sectors
 //                   "torn": true,              a failing write has stored the good sectors around
-//                   "slow_ms": 250 } ],        default 0
+//                   "slow_ms": 250,            default 0
+//                   "held": true } ],          reads do not begin before {"release": true}
 //     "flush_error": "EIO",                    every flush fails; default "none"
 //     "gone": false, "gone_error": "ENODEV",   everything fails
 //     "gone_after": 1000 }                     gone after so many more I/Os
 //
 // At run time, through control(): {"set": PLAN} replaces all, {"add": [RANGE, ...]} adds ranges,
-// {"clear": true} forgets them, {"reload": true} reads the file again, {"gone": BOOL},
-// {"flush_error": NAME}; {} only asks. The answer holds the plan's size and the counters.
+// {"clear": true} forgets them, {"release": true} lets reads go on that are held, {"reload": true}
+// reads the file again, {"gone": BOOL}, {"flush_error": NAME}; {} only asks. The answer holds the
+// plan's size and the counters.
 struct FaultRange {
   static constexpr u64 kForEver = std::numeric_limits<u64>::max();
   u64 sector = 0;
@@ -40,6 +42,7 @@ struct FaultRange {
   bool healed_by_write = false;
   bool torn = false;
   u64 slow_ms = 0;
+  bool held = false;
 };
 
 struct FaultPlan {
@@ -76,6 +79,7 @@ class FaultyLayer final : public Layer {
 
   void install(FaultPlan plan);
   [[nodiscard]] std::size_t first_candidate(u64 sector) const;
+  [[nodiscard]] bool is_held(u64 sector, u64 end) const;
   Verdict judge(u64 sector, u64 end, bool write);
   void heal(u64 sector, u64 end);
   void write_around(const LayerIo& io);

@@ -32,8 +32,9 @@ struct LayerIo {
 };
 
 struct LayerResult {
-  int error = 0;     // 0 or a positive errno
-  u64 delay_ms = 0;  // complete this much later
+  int error = 0;       // 0 or a positive errno
+  u64 delay_ms = 0;    // complete this much later
+  bool again = false;  // nothing is done yet: run it again after the delay
 };
 
 class Layer {

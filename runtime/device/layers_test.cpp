@@ -111,6 +111,16 @@ TEST_F(LayersTest, FaultySlowRangeSaysHowLate) {
   EXPECT_EQ(run(IoOp::read, 31, 1).delay_ms, 0U);
 }
 
+TEST_F(LayersTest, FaultyHeldReadsWaitUntilTheyAreReleased) {
+  open_faulty({{"ranges", {{{"sector", 30}, {"count", 2}, {"times", 1}, {"held", true}}}}});
+  for (u32 i = 0; i < 3; ++i) EXPECT_TRUE(run(IoOp::read, 28, 3).again);
+  EXPECT_FALSE(run(IoOp::read, 28, 2).again);
+  EXPECT_EQ(device->read(31 * kSectorBytes, Buffer(kSectorBytes).span()), ETIMEDOUT);
+  ASSERT_TRUE(device->layers()->control({{"release", true}}));
+  EXPECT_EQ(read(31, 1), EIO);  // the one time
+  EXPECT_EQ(read(31, 1), 0);
+}
+
 TEST_F(LayersTest, FaultyDeviceGoesAwayAndComesBack) {
   open_faulty({{"gone_after", 2}, {"gone_error", "ENXIO"}});
   EXPECT_EQ(read(0, 1), 0);

@@ -44,6 +44,7 @@ class TraceLayer final : public Layer {
   LayerResult run(const LayerIo& io) override {
     const Clock::time_point begin = Clock::now();
     const LayerResult result = below_->run(io);
+    if (result.again) return result;
     const Clock::time_point end = Clock::now();
     const std::string line =
         fmt::format("{} {}{} {} {} {} {}\n", us(end - opened_), name_of_op(io.op),

@@ -183,11 +183,13 @@ TEST_F(UserVolumeTest, contract_4_WhoHadFlushedEverythingLeavesNoNews) {
   EXPECT_EQ(client->flush().error, 0);
 }
 
-// The second one waits behind slow reads until the first has been answered. The device takes it.
+// The second one waits behind reads that go on once the first has been answered. The device takes
+// it.
 TEST_F(UserVolumeTest, contract_4_AFlushThatWasAskedForBeforeItsClientWasToldFailsToo) {
-  make({{"ranges", {{{"sector", 0}, {"on", "read"}, {"error", "none"}, {"slow_ms", 100}}}}});
+  make();
   Client client(*volume);
-  ASSERT_TRUE(faulty(*volume, kMain).control({{"flush_error", "EIO"}}));
+  const Json held{{"sector", 0}, {"error", "none"}, {"held", true}};
+  ASSERT_TRUE(faulty(*volume, kMain).control({{"add", {held}}, {"flush_error", "EIO"}}));
   std::vector<QueueRequest> requests(2 * VolumeQueue::kMaxPieces);
   Buffer buffer(8 * kSectorBytes);
   std::vector<QueueRequest*> batch;
@@ -206,7 +208,7 @@ TEST_F(UserVolumeTest, contract_4_AFlushThatWasAskedForBeforeItsClientWasToldFai
   first.context = volume.get();
   first.done = [](QueueRequest& request) {
     auto& same = *static_cast<UserVolume*>(request.context);
-    EXPECT_TRUE(faulty(same, kMain).control({{"flush_error", "none"}}));
+    EXPECT_TRUE(faulty(same, kMain).control({{"flush_error", "none"}, {"release", true}}));
   };
   client.queue().submit(batch);
   while (client.queue().in_flight() != 0) client.queue().process(true);
