@@ -14,10 +14,11 @@ using nlohmann::json;
 constexpr std::size_t kRunsPerPage = 10'000;
 constexpr std::size_t kEventsPerPage = 1'000;
 constexpr std::size_t kRangesPerRequest = 1'000;  // well below the server's limit of a request
-// Moving reads every sector of the range from a disk that may take half a minute for each try: the
-// server goes on that long, and ends with what it has begun.
+// The server begins no block after that long, and ends with the last one begun. That one has no
+// limit: a disk may take half a minute for each try of each of its sectors.
 constexpr u64 kMoveSeconds = 5;
-constexpr std::chrono::hours kMoveTimeout{1};
+// Meanwhile it answers others. One that hangs does not.
+constexpr std::chrono::seconds kMoveSilence{60};
 
 // Why the volume takes no changes, and what to do; "" when nothing is known against it.
 std::string why_unchangeable(const json& status) {
@@ -79,8 +80,8 @@ Expected<json> Session::move_some(const std::string& op, std::span<SectorRange>&
   for (const SectorRange& range : ranges) {
     list.push_back({{"sector", range.begin.value}, {"count", range.sectors}});
   }
-  auto result = link_->call(
-      {{"op", op}, {"ranges", std::move(list)}, {"max_seconds", kMoveSeconds}}, kMoveTimeout);
+  auto result = link_->call_long(
+      {{"op", op}, {"ranges", std::move(list)}, {"max_seconds", kMoveSeconds}}, kMoveSilence);
   if (!result) return result;
   const json rest = result->value("rest", json());
   if (result->at("status") == "closed") {

@@ -39,12 +39,39 @@ Expected<nlohmann::json> SocketLink::call(const nlohmann::json& request,
                                           std::chrono::milliseconds timeout) {
   auto answer = client_.call(request, timeout);
   if (answer || !client_.timed_out()) return answer;
+  return std::unexpected(silent_for(timeout));
+}
+
+// Whatever becomes of the request later: its answer finds this connection closed.
+Expected<nlohmann::json> SocketLink::call_long(const nlohmann::json& request,
+                                               std::chrono::milliseconds silence) {
+  if (auto sent = client_.send(request, silence); !sent) {
+    return std::unexpected(client_.timed_out() ? silent_for(silence) : sent.error());
+  }
+  while (true) {
+    const auto answer = client_.receive(between_looks_);
+    if (answer || !client_.timed_out()) return answer;
+    if (answers_others(silence)) continue;
+    auto late = client_.receive(std::chrono::milliseconds(0));
+    if (late || !client_.timed_out()) return late;
+    return std::unexpected(silent_for(silence));
+  }
+}
+
+// On another connection: the answers of one come in order.
+bool SocketLink::answers_others(std::chrono::milliseconds timeout) const {
+  auto other = runtime::ControlClient::connect(name_, timeout);
+  if (!other) return false;
+  return other->call({{"op", "status"}}, timeout) || !other->timed_out();
+}
+
+Error SocketLink::silent_for(std::chrono::milliseconds time) const {
   const int process = runtime::NameLock::holder(name_);
-  return failed(fmt::format(
-      "the server of volume `{}` (process {}) has not answered for {} s; its log is {}, and "
-      "`kill -9 {}` ends it",
-      name_, process, std::chrono::duration_cast<std::chrono::seconds>(timeout).count(),
-      log_of(name_, process), process));
+  return {.message = fmt::format(
+              "the server of volume `{}` (process {}) has not answered for {} s; its log is {}, "
+              "and `kill -9 {}` ends it",
+              name_, process, std::chrono::duration_cast<std::chrono::seconds>(time).count(),
+              log_of(name_, process), process)};
 }
 
 Expected<void> SocketLink::stop(std::chrono::seconds timeout, bool /*force*/) {

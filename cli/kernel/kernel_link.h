@@ -19,6 +19,11 @@ class KernelLink final : public VolumeLink {
 
   [[nodiscard]] Expected<nlohmann::json> call(const nlohmann::json& request,
                                               std::chrono::milliseconds timeout) override;
+  // The kernel answers in its own time.
+  [[nodiscard]] Expected<nlohmann::json> call_long(const nlohmann::json& request,
+                                                   std::chrono::milliseconds silence) override {
+    return call(request, silence);
+  }
   [[nodiscard]] Expected<void> stop(std::chrono::seconds timeout, bool force) override;
 
  private:

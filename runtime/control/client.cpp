@@ -43,11 +43,21 @@ Expected<ControlClient> ControlClient::connect(std::string_view name, Timeout ti
 }
 
 Expected<nlohmann::json> ControlClient::call(const nlohmann::json& request, Timeout timeout) {
-  const Clock::time_point deadline = Clock::now() + timeout;
+  const Clock::time_point begun = Clock::now();
+  if (auto sent = send(request, timeout); !sent) return std::unexpected(sent.error());
+  return receive(timeout - std::chrono::duration_cast<Timeout>(Clock::now() - begun));
+}
+
+Expected<void> ControlClient::send(const nlohmann::json& request, Timeout timeout) {
+  timed_out_ = false;
   const std::string line =
       request.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n";
-  if (auto sent = send_line(line, deadline); !sent) return std::unexpected(sent.error());
-  auto answer = read_line(deadline);
+  return send_line(line, Clock::now() + timeout);
+}
+
+Expected<nlohmann::json> ControlClient::receive(Timeout timeout) {
+  timed_out_ = false;
+  auto answer = read_line(Clock::now() + timeout);
   if (!answer) return std::unexpected(answer.error());
   nlohmann::json reply = nlohmann::json::parse(*answer, nullptr, false);
   if (!reply.is_object() || !reply.contains("ok") || !reply["ok"].is_boolean()) {

@@ -23,6 +23,9 @@ class ControlClient {
   // Sends one request, waits for its answer, returns "result". An error that the server answered
   // comes back with its exit status.
   Expected<nlohmann::json> call(const nlohmann::json& request, Timeout timeout = Timeout(60'000));
+  // The two halves of a call. After a time-out receive() may be called again.
+  Expected<void> send(const nlohmann::json& request, Timeout timeout);
+  Expected<nlohmann::json> receive(Timeout timeout);
 
   // The last call has failed because its time was over.
   [[nodiscard]] bool timed_out() const { return timed_out_; }

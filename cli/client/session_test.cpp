@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// What a command makes of a server's answers, and of none.
+#include "cli/client/session.h"
+
+#include <atomic>
+
+#include <gtest/gtest.h>
+
+#include "cli/client/socket_link.h"
+#include "runtime/testing/control_fixture.h"
+
+namespace dmr::cli {
+namespace {
+
+using namespace std::chrono_literals;
+using nlohmann::json;
+using runtime::Responder;
+
+class SessionTest : public runtime::testing::ControlTest {
+ protected:
+  ~SessionTest() override { server.reset(); }  // before what its handler uses
+
+  SocketLink link() {
+    auto client = runtime::ControlClient::connect("vol");
+    EXPECT_TRUE(client) << client.error().message;
+    return {"vol", std::move(*client), 10ms};
+  }
+
+  std::atomic<u32> looks = 0;
+  std::vector<Responder> waiting;  // the server's thread only
+};
+
+TEST_F(SessionTest, ALongRequestIsWaitedForWhileOthersAreAnswered) {
+  serve([this](const json& request, const Responder& responder) {
+    if (request["op"] == "mark") return waiting.push_back(responder);
+    responder.ok(json::object());
+    if (++looks == 3) waiting.front().ok({{"status", "ok"}});
+  });
+  const auto answer = link().call_long({{"op", "mark"}}, 60s);
+  ASSERT_TRUE(answer) << answer.error().message;
+  EXPECT_EQ(answer->at("status"), "ok");
+  EXPECT_EQ(looks, 3U);
+}
+
+TEST_F(SessionTest, AServerThatAnswersNothingAnyMoreIsNotWaitedFor) {
+  serve([this](const json&, const Responder& responder) { waiting.push_back(responder); });
+  const auto answer = link().call_long({{"op", "mark"}}, 1s);
+  ASSERT_FALSE(answer);
+  EXPECT_NE(answer.error().message.find("`vol`"), std::string::npos);
+  EXPECT_NE(answer.error().message.find("has not answered for 1 s"), std::string::npos);
+  EXPECT_NE(answer.error().message.find("kill -9"), std::string::npos);
+  EXPECT_EQ(answer.error().exit_code, runtime::kExitFailed);
+}
+
+// It is there already when the request is looked after again.
+TEST_F(SessionTest, ARefusalIsAnAnswerToALongRequestToo) {
+  serve([this](const json& request, const Responder& responder) {
+    if (request["op"] == "mark") return waiting.push_back(responder);
+    if (++looks == 1) waiting.front().error({.message = "no"});
+    responder.ok(json::object());
+  });
+  const auto answer = link().call_long({{"op", "mark"}}, 60s);
+  ASSERT_FALSE(answer);
+  EXPECT_EQ(answer.error().message, "no");
+}
+
+}  // namespace
+}  // namespace dmr::cli
