@@ -103,9 +103,10 @@ Expected<void> Session::check_takes_changes() {
 
 // After an answer that it is read-only.
 Error Session::read_only_error(const std::string& op, u64 blocks_changed) {
-  if (auto takes = check_takes_changes(); !takes) return takes.error();
   const auto now = status();
-  if (now && now->value("flush_refused", false)) {
+  if (!now) return now.error();
+  if (const std::string why = why_unchangeable(*now); !why.empty()) return {why};
+  if (now->value("flush_refused", false)) {
     return {
         fmt::format("a member of volume `{}` refused a flush, so that it takes no changes until "
                     "it is stopped and started again",

@@ -64,5 +64,27 @@ TEST_F(SessionTest, ARefusalIsAnAnswerToALongRequestToo) {
   EXPECT_EQ(answer.error().message, "no");
 }
 
+TEST_F(SessionTest, WhyAVolumeTakesNoChangesIsAskedForOnce) {
+  serve([this](const json& request, const Responder& responder) {
+    if (request["op"] == "mark") {
+      return responder.ok({{"status", "read_only"},
+                           {"blocks_changed", 7},
+                           {"blocks_unchanged", 0},
+                           {"sectors_lost", 0},
+                           {"rest", nullptr}});
+    }
+    responder.ok({{"name", "vol"}, {"read_only_by_failure", ++looks > 1}});
+  });
+  const auto lock = runtime::NameLock::take("vol");
+  ASSERT_TRUE(lock) << lock.error().message;
+  auto session = Session::open("vol");
+  ASSERT_TRUE(session) << session.error().message;
+  const SectorRange range{Sector(8), 8};
+  const auto moved = session->move("mark", {&range, 1});
+  ASSERT_FALSE(moved);
+  EXPECT_NE(moved.error().message.find("could not be written"), std::string::npos);
+  EXPECT_EQ(looks, 2U);  // before the order, and after it
+}
+
 }  // namespace
 }  // namespace dmr::cli
