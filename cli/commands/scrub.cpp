@@ -245,23 +245,24 @@ Expected<json> wait_for_end(Session& session, json status, const Interruption& i
   return status;
 }
 
-// What the event says that paused it here; "" when somebody did.
-Expected<std::string> cause_of_pause(Session& session, u64 position) {
+// What the event behind `last` says that paused it here; "" when somebody did.
+Expected<std::string> cause_of_pause(Session& session, u64 position, u64 last) {
   std::string text;
-  for (u64 last = 0;;) {
+  while (true) {
     const auto page = session.events(last);
     if (!page) return std::unexpected(page.error());
     for (const json& event : page->at("events")) {
       last = event.at("number").get<u64>();
       const bool is_it = event.at("kind") == "scrub_paused" && event.at("sector") == position;
       if (is_it) text = event.at("text").get<std::string>();
+      if (event.at("kind") == "scrub_ended") text.clear();  // it was in another pass
     }
     if (page->at("events").empty() || last >= page->at("newest").get<u64>()) return text;
   }
 }
 
-// Whether what was waited for has come.
-Expected<Exit> judge(Session& session, const json& status) {
+// Whether what was waited for has come; `seen`: the newest event that cannot be why not.
+Expected<Exit> judge(Session& session, const json& status, u64 seen) {
   const u64 position = scrubbed(status, "position");
   const std::string& name = session.name();
   switch (scrub_phase(status)) {
@@ -279,7 +280,7 @@ Expected<Exit> judge(Session& session, const json& status) {
     case ScrubPhase::paused:
       break;
   }
-  const auto cause = cause_of_pause(session, position);
+  const auto cause = cause_of_pause(session, position, seen);
   if (!cause) return std::unexpected(cause.error());
   return failed(fmt::format(
       "volume `{}`: {}; `dm-remap scrub {} start` goes on", name,
@@ -292,16 +293,17 @@ Expected<Exit> scrub(const ScrubOptions& options) {
   if (!order) return std::unexpected(order.error());
   auto session = Session::open(options.name);
   if (!session) return std::unexpected(session.error());
-  std::optional<json> ordered;
-  if (options.action != "status") {
-    auto answer = session->scrub(*order);
-    if (!answer) return std::unexpected(answer.error());
-    ordered = std::move(*answer);
-  }
   auto status = session->status();
   if (!status) return std::unexpected(status.error());
+  // Unless it is paused already, and nothing is ordered: that may have been long ago.
+  const bool is_paused = options.action == "status" && scrub_phase(*status) == ScrubPhase::paused;
+  const u64 seen = is_paused ? 0 : status->at("newest_event").get<u64>();
+  if (options.action != "status") {
+    auto ordered = session->scrub(*order);
+    if (!ordered) return std::unexpected(ordered.error());
+    (*status)["scrub"] = std::move(*ordered);
+  }
   if (!options.wait) {
-    if (ordered) (*status)["scrub"] = *ordered;
     print_report(*status, options.json);
     return Exit::ok;
   }
@@ -315,7 +317,7 @@ Expected<Exit> scrub(const ScrubOptions& options) {
                options.name);
   }
   interruption.obey();
-  return judge(*session, *status);
+  return judge(*session, *status, seen);
 }
 
 }  // namespace

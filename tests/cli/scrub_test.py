@@ -238,6 +238,17 @@ class Waiting(Scrub):
         self.assertEqual(again.code, FAILED)
         self.assert_one_line(again, "main does not answer")
 
+    def test_somebody_who_pauses_it_is_told_from_a_device_that_did_before(self):
+        self.plan({"sector": 0, "count": SECTORS, "on": "read", "error": "ENODEV"})
+        self.start()
+        waiting = self.background("scrub", "tank", "start", *FASTEST, "--wait")
+        self.assert_outcome(waiting, FAILED, "main does not answer")
+        # It rests behind the first failure, at the same sector.
+        waiting = self.background("scrub", "tank", "start", "--wait")
+        self.wait_until_held(waiting.pid)
+        self.assertEqual(self.scrub("pause")["position"], 0)
+        self.assert_outcome(waiting, FAILED, "tank`: the scrub was paused at sector 0;")
+
     def test_status_waits_for_a_pass_that_runs(self):
         self.start()
         self.scrub("start", "--rate", "16M")
