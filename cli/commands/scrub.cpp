@@ -30,10 +30,10 @@ constexpr CommandText kScrubText{
     .summary = "Read a whole running volume to find bad places early",
     .explanation =
         "A bad place that nobody reads is found only when somebody needs it. A scrub reads every\n"
-        "block where it lives, on main or on a spare, while the volume is used. What does not "
-        "come\n"
-        "at once is tried again piece by piece; what comes with effort only is moved to a spare\n"
-        "while it still comes, and what never comes is lost, sector by sector: `map` lists it.\n"
+        "block where it lives, on main or on a spare, while the volume is used. What does not\n"
+        "come at once is tried again piece by piece; what comes with effort only is moved to a\n"
+        "spare while it still comes, and what never comes is lost, sector by sector: `map`\n"
+        "lists it.\n"
         "\n"
         "  start    begin a pass, or go on with a paused one\n"
         "  pause    rest until `start`\n"
@@ -43,9 +43,8 @@ constexpr CommandText kScrubText{
         "It runs in the volume, not in this command: without --wait the command ends at once. It\n"
         "reads at most 32 MiB a second (--rate), and takes half of a busy disk's time at most. A\n"
         "pass ends with the volume: after the next start of the volume, --from goes on with it.\n"
-        "A main that does not answer at all pauses it; a place that only times out is passed "
-        "over,\n"
-        "and `events` tells it. Nothing is marked then.",
+        "A main that does not answer at all pauses it; a place that only times out is passed\n"
+        "over, and `events` tells it. Nothing is marked then.",
     .examples =
         "  dm-remap scrub tank start                      and look in later with `status`\n"
         "  dm-remap scrub tank start --rate 100M --wait   once a month, by a timer\n"
