@@ -15,7 +15,8 @@ inline constexpr u64 kMainSectors = 16384;
 inline constexpr u64 kPiece = 128;
 
 struct ScrubFixture : VolumeFixture {
-  explicit ScrubFixture(u32 spares = 1) : VolumeFixture(kMainSectors, 16384, spares) {}
+  explicit ScrubFixture(u32 spares = 1, u64 main_sectors = kMainSectors)
+      : VolumeFixture(main_sectors, 16384, spares) {}
 
   [[nodiscard]] ScrubStats scrub() const { return volume->stats().scrub; }
   [[nodiscard]] bool runs() const { return scrub().state == ScrubState::running; }

@@ -157,6 +157,7 @@ class VolumeFixture : public FakeHost {
   u32 block_sectors;
   VolumeConfig config;
   std::vector<MemoryDisk> disks;
+  std::set<Member> missing;  // at the next opening, which then is one without them
   std::optional<Volume> volume;
   Executor* executor = nullptr;
   std::function<void(const DeviceIo&)> before_io;  // sees each I/O before it is performed
@@ -165,12 +166,13 @@ class VolumeFixture : public FakeHost {
   [[nodiscard]] LoadRequest load_request() const {
     LoadRequest load;
     load.members = static_cast<u32>(disks.size());
+    load.allow_degraded = !missing.empty();
     for (u32 i = 0; i < disks.size(); ++i) load.device[i] = device(i);
     return load;
   }
   [[nodiscard]] MemberDevice device(u32 index) const {
     MemberDevice found;
-    found.present = true;
+    found.present = !missing.contains(static_cast<Member>(index));
     found.native_fua = disks[index].native_fua;
     found.has_cache = disks[index].has_cache;
     found.sectors = disks[index].sectors();
@@ -210,8 +212,8 @@ class VolumeFixture : public FakeHost {
     const u64 begin = io.sector.value;
     const std::size_t bytes = std::size_t{io.sectors} * kSectorBytes;
     io.elapsed_ns = 1000;
-    if (disk.gone) {
-      io.status = *disk.gone;
+    if (disk.gone || missing.contains(io.member)) {
+      io.status = disk.gone.value_or(IoStatus::offline);
       return;
     }
     if (io.op == IoOp::flush) {

@@ -188,6 +188,124 @@ TEST(ScrubberPlaces, ASpareThatIsGoneIsPassedOver) {
   f.disks[1].gone.reset();
 }
 
+// Three sectors in its last block.
+struct PartialBlock : ScrubFixture {
+  static constexpr u64 kSectors = kMainSectors + 3;
+  PartialBlock() : ScrubFixture(1, kSectors) {}
+};
+
+TEST(ScrubberPlaces, APartialLastBlockIsReadToItsEnd) {
+  PartialBlock f;
+  ASSERT_EQ(f.open(), Status::ok);
+  std::vector<u32> seen(PartialBlock::kSectors);
+  f.before_io = [&](const DeviceIo& io) {
+    for (u32 i = 0; i < io.sectors; ++i) ++seen[io.sector.value + i];
+  };
+  f.run_pass();
+  f.before_io = nullptr;
+  EXPECT_EQ(std::count(seen.begin(), seen.end(), 1U), i64{PartialBlock::kSectors});
+  EXPECT_EQ(f.scrub().position, Sector(PartialBlock::kSectors));
+  EXPECT_EQ(f.scrub().read_sectors, PartialBlock::kSectors);
+  f.run_pass(Sector(PartialBlock::kSectors - 1));
+  EXPECT_EQ(f.scrub().read_sectors, 3U);
+  EXPECT_EQ(f.scrub().passes, 2U);
+}
+
+TEST(ScrubberPlaces, ABadSectorOfAPartialLastBlockIsFoundAndTheOthersAreSaved) {
+  PartialBlock f;
+  ASSERT_EQ(f.open(), Status::ok);
+  ASSERT_EQ(f.write(kMainSectors - 8, 11, 7).status, Status::ok);
+  f.disks[0].bad_read.insert(kMainSectors + 1);
+  f.run_pass();
+  EXPECT_EQ(f.volume->stats().lost_sectors, 1U);
+  EXPECT_EQ(f.volume->stats().remapped_blocks, 1U);
+  EXPECT_EQ(f.scrub().failed_reads, 1U);
+  EXPECT_EQ(f.scrub().read_sectors, PartialBlock::kSectors);
+  f.run_pass();
+  EXPECT_EQ(f.scrub().skipped_sectors, 1U);
+  EXPECT_EQ(f.scrub().read_sectors, PartialBlock::kSectors - 1);
+  EXPECT_EQ(f.scrub().failed_reads, 0U);
+  const Route home = f.volume->route(Sector(kMainSectors + 2), 1, false);
+  ASSERT_EQ(home.member, 1U);
+  f.disks[1].bad_read.insert(home.sector.value);
+  f.run_pass();
+  EXPECT_EQ(f.volume->stats().lost_sectors, 2U);
+  f.disks[0].gone = IoStatus::offline;
+  EXPECT_EQ(f.read(kMainSectors, 1).data, std::vector<std::byte>(kSectorBytes, std::byte{7}));
+  for (const u64 lost : {1U, 2U})
+    EXPECT_EQ(f.read(kMainSectors + lost, 1).status, Status::io_error);
+  f.disks[0].gone.reset();
+}
+
+TEST(ScrubberPlaces, APartialLastBlockThatIsLostIsPassedOver) {
+  PartialBlock f;
+  ASSERT_EQ(f.open(), Status::ok);
+  for (u64 s = kMainSectors; s < PartialBlock::kSectors; ++s) f.disks[0].bad_read.insert(s);
+  f.run_pass();
+  EXPECT_EQ(f.volume->stats().lost_sectors, 3U);
+  EXPECT_EQ(f.scrub().unreadable_blocks, 1U);
+  f.run_pass();
+  EXPECT_EQ(f.scrub().skipped_sectors, 3U);
+  EXPECT_EQ(f.scrub().read_sectors, kMainSectors);
+  EXPECT_EQ(f.scrub().position, Sector(PartialBlock::kSectors));
+}
+
+TEST(ScrubberPlaces, APartialLastBlockMayBeWeakOrTimeOutLikeAnyOther) {
+  for (const IoStatus status : {IoStatus::medium, IoStatus::timeout}) {
+    PartialBlock f;
+    ASSERT_EQ(f.open(), Status::ok);
+    const bool is_weak = status == IoStatus::medium;
+    f.disks[0].status = status;
+    if (is_weak) f.disks[0].transient_reads[kMainSectors + 2] = 2;  // its piece, its block
+    if (!is_weak) f.disks[0].bad_read.insert(kMainSectors + 2);
+    f.run_pass();
+    EXPECT_EQ(f.scrub().passes, 1U);
+    EXPECT_EQ(f.scrub().failed_reads, 1U);
+    EXPECT_EQ(f.scrub().read_sectors, PartialBlock::kSectors);
+    EXPECT_EQ(f.volume->stats().lost_sectors, 0U);
+    EXPECT_EQ(f.volume->stats().relocated_blocks, is_weak ? 1U : 0U);
+  }
+}
+
+TEST(ScrubberPlaces, WhatLivesOnAMissingSpareIsPassedOverAndTheRestIsRead) {
+  for (const Member away : {Member{1}, Member{2}}) {
+    ScrubFixture f(2);
+    ASSERT_EQ(f.open(), Status::ok);
+    for (const u64 bad : {800U, 801U, 9001U}) f.disks[0].bad_read.insert(bad);
+    f.run_pass();
+    const SectorRange ranges[] = {{Sector(2000), 80}, {Sector(7000), 8}};
+    ASSERT_EQ(f.run_command(CommandKind::mark, ranges).status, Status::ok);
+    ASSERT_EQ(f.close(), Status::ok);
+    f.missing = {away};
+    ASSERT_EQ(f.open(), Status::ok);
+    u64 readable = 0;
+    for (u64 s = 0; s < kMainSectors; ++s) {
+      const Route home = f.volume->route(Sector(s), 1, false);
+      readable += home.kind == RouteKind::device && home.member != away ? 1U : 0U;
+    }
+    f.before_io = [&](const DeviceIo& io) { EXPECT_NE(io.member, away); };
+    f.run_pass();
+    f.before_io = nullptr;
+    EXPECT_EQ(f.scrub().passes, 1U);
+    EXPECT_EQ(f.scrub().read_sectors, readable);
+    EXPECT_EQ(f.scrub().skipped_sectors, kMainSectors - readable);
+    EXPECT_EQ(f.scrub().failed_reads, 0U);
+    EXPECT_EQ(f.volume->stats().lost_sectors, 3U);
+  }
+}
+
+TEST(ScrubberPlaces, AMissingMainPausesItAndMarksNothing) {
+  ScrubFixture f;
+  f.missing = {kMain};
+  ASSERT_EQ(f.open(), Status::ok);
+  f.run_pass();
+  EXPECT_EQ(f.scrub().state, ScrubState::paused);
+  EXPECT_EQ(f.scrub().position, Sector(0));
+  EXPECT_EQ(f.scrub().unreadable_blocks, 0U);
+  EXPECT_EQ(f.count(EventKind::scrub_paused), 1U);
+  EXPECT_EQ(f.volume->stats().lost_sectors, 0U);
+}
+
 TEST(ScrubberPlaces, NobodyWaitsForTheSalvageOfANeighbour) {
   ScrubFixture f;
   ASSERT_EQ(f.open(), Status::ok);
