@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // `dm-remap dump`: all metadata of one spare, as it lies there.
+#include <cstdio>
 #include <memory>
 #include <string>
 #include <vector>
@@ -157,6 +158,15 @@ void print_salvage(const Salvage& found, const Json& records) {
   print_records(records, "");
 }
 
+// No device that a volume starts with has such a size, but what was saved of one may.
+void note_odd_size(const runtime::Device& device) {
+  if (device.odd_bytes() == 0) return;
+  fmt::print(stderr,
+             "dm-remap: note: {}: the last {} bytes are less than a logical block ({} bytes), and "
+             "were left out\n",
+             device.path(), device.odd_bytes(), device.logical_block_bytes());
+}
+
 Expected<Exit> dump_records(const DumpOptions& options) {
   std::vector<DevicePtr> devices;
   std::vector<DeviceDisk> disks;
@@ -170,6 +180,7 @@ Expected<Exit> dump_records(const DumpOptions& options) {
   }
   const auto found = salvage(all);
   if (!found) return std::unexpected(found.error());
+  for (const DevicePtr& device : devices) note_odd_size(*device);
   Json records = Json::array();
   for (const format::Record& record : found->records) records.push_back(json_of(record));
   if (!options.json) {
@@ -197,6 +208,7 @@ Expected<Exit> dump(const DumpOptions& options) {
     return failed(fmt::format("{}: holds no metadata of dm-remap; give a spare (main has none)",
                               (*device)->path()));
   }
+  note_odd_size(**device);
   Json report{{"device", (*device)->path()},
               {"sectors", (*device)->sectors()},
               {"superblocks", Json::array()},

@@ -174,7 +174,8 @@ Expected<void> Device::measure(const DeviceOptions& options) {
     return fail(
         fmt::format("{}: has logical blocks of {} bytes, which is not supported", path_, logical));
   }
-  if (bytes % logical != 0 && options.odd_size == OddSize::refuse) {
+  odd_bytes_ = bytes % logical;
+  if (odd_bytes_ != 0 && options.odd_size == OddSize::refuse) {
     return fail(fmt::format("{}: its size of {} bytes is not a multiple of its logical block of {}",
                             path_, bytes, logical));
   }

@@ -47,6 +47,7 @@ class Device {
   [[nodiscard]] const std::string& spec() const { return spec_; }  // as given
   [[nodiscard]] const std::string& path() const { return path_; }  // without decorators
   [[nodiscard]] u64 sectors() const { return sectors_; }
+  [[nodiscard]] u64 odd_bytes() const { return odd_bytes_; }  // left out behind them
   [[nodiscard]] u32 logical_block_bytes() const { return logical_block_bytes_; }
   [[nodiscard]] u32 physical_block_bytes() const { return physical_block_bytes_; }
   // "serial|wwn" as udev knows them; empty for files and for disks that name neither.
@@ -89,6 +90,7 @@ class Device {
   FileDescriptor inline_fd_;
   std::unique_ptr<Layer> top_;
   u64 sectors_ = 0;
+  u64 odd_bytes_ = 0;
   u32 logical_block_bytes_ = kSectorBytes;
   u32 physical_block_bytes_ = kSectorBytes;
   bool block_device_ = false;

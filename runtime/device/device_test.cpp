@@ -53,6 +53,7 @@ TEST(Device, OddSizeIsRefusedOrCutDown) {
   const auto cut = Device::open(path, options);
   ASSERT_TRUE(cut) << cut.error().message;
   EXPECT_EQ((*cut)->sectors(), 2048U);
+  EXPECT_EQ((*cut)->odd_bytes(), 100U);
 }
 
 TEST(Device, SecondOpeningIsBusyUntilTheFirstHasGone) {

@@ -254,6 +254,17 @@ class Members(RunningTest):
         for arguments in (["check", self.spare], ["start", "tank", "--export", "nbd"]):
             self.assert_refused(FAILED, arguments, str(4 * MIB + 100), "not a multiple")
 
+    def test_a_spare_of_an_odd_size_is_dumped_without_its_last_bytes(self):
+        whole = self.succeed("dump", self.spare)
+        self.assertEqual(whole.err, "")
+        for size, left_out in ((4 * MIB + 100, 100), (4 * MIB - 100, 412)):
+            os.truncate(self.spare, size)
+            for options in ([], ["--json"], ["--records"]):
+                result = self.succeed("dump", self.spare, *options)
+                self.assert_one_line(result, f"note: {self.spare}: the last {left_out} bytes",
+                                     "left out")
+                self.assertEqual(result.out == whole.out, not options and size > 4 * MIB)
+
     def test_a_start_without_a_spare_says_so_and_what_it_caught_up_with(self):
         self.succeed("create", "pond", "--main", self.disk("m2.img", MIB), "--spare",
                      self.disk("a.img", 4 * MIB), "--spare", self.disk("b.img", 4 * MIB))
