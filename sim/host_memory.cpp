@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // The rest of the simulator's host: memory, events, and the end of everything at a power cut.
 #include <algorithm>
+#include <cstring>
 
 #include "core/index/arena.h"
 #include "sim/host.h"
@@ -52,7 +53,9 @@ void SimHost::request_pages(u32 count) {
 
 void SimHost::give_page() {
   if (engine_ == nullptr) return;
-  engine_->give_page(memory_.allocate(kIndexPageBytes, kIndexPageBytes));
+  void* const page = memory_.allocate(kIndexPageBytes, kIndexPageBytes);
+  std::memset(page, 0xA5, kIndexPageBytes);  // the kernel's are not cleared either
+  engine_->give_page(page);
 }
 
 void SimHost::random(std::span<std::byte> out) {

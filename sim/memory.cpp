@@ -15,7 +15,9 @@
 
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <cstdint>
+#include <unistd.h>
 
 #include "core/base/assert.h"
 
@@ -44,7 +46,7 @@ SimMemory::SimMemory() {
 }
 
 SimMemory::~SimMemory() {
-  unpoison_memory(region_, used_);
+  unpoison_memory(region_, highest_);
   (void)munmap(region_, kRegionBytes);
 }
 
@@ -55,8 +57,10 @@ void* SimMemory::allocate(std::size_t bytes, std::size_t alignment) {
              begin <= kRegionBytes - kGapBytes - bytes);
   std::byte* const memory = region_ + begin;
   poison_memory(region_ + used_, begin - used_);
+  unpoison_memory(memory, bytes);
   poison_memory(memory + bytes, kGapBytes);
   used_ = begin + bytes + kGapBytes;
+  highest_ = std::max(highest_, used_);
   pieces_[memory] = bytes;
   return memory;
 }
@@ -74,13 +78,15 @@ void SimMemory::release_all() {
   empty();
 }
 
-// What was touched is zero again at its next use.
+// What was touched is zero again at its next use, and nobody's until then.
 void SimMemory::empty() {
-  unpoison_memory(region_, used_);
-  const int failed = madvise(region_, used_, MADV_DONTNEED);
+  const auto page = static_cast<std::size_t>(getpagesize());
+  const std::size_t first = begin_ / page * page;
+  const int failed = madvise(region_ + first, used_ - first, MADV_DONTNEED);
   DMR_ASSERT(failed == 0);
-  used_ = kGapBytes;
-  poison_memory(region_, kGapBytes);
+  poison_memory(region_ + begin_, used_ - begin_);
+  if (used_ > kLastBegin) used_ = kGapBytes;
+  begin_ = used_;
 }
 
 }  // namespace dmr::sim

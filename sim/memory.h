@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // The engine's memory in the simulator. Each of millions of lives asks for megabytes of zeroes and
 // touches little of them: one mapping that the system fills with zeroes where it is touched costs a
-// third of what clearing them costs. Nothing is used twice before all of it has been given back, so
-// AddressSanitizer sees each use of what was released, too.
+// third of what clearing them costs. The next life gets other addresses, and so on until the region
+// has gone round: AddressSanitizer sees each use of what was released in the lives before, too.
 #pragma once
 
 #include <cstddef>
@@ -31,12 +31,17 @@ class SimMemory {
 
  private:
   static constexpr std::size_t kRegionBytes = std::size_t{1} << 30;  // of addresses, not of memory
-  static constexpr std::size_t kGapBytes = 256;  // poisoned, between any two pieces
+  // Poisoned, behind each piece: a sector too far does not reach the next one.
+  static constexpr std::size_t kGapBytes = 4096;
+  // Half of the region is enough for a life, so that one begins in the first half.
+  static constexpr std::size_t kLastBegin = kRegionBytes / 2;
 
   void empty();
 
   std::byte* region_;
+  std::size_t begin_ = kGapBytes;  // of what this life has
   std::size_t used_ = kGapBytes;
+  std::size_t highest_ = kGapBytes;
   std::unordered_map<void*, std::size_t> pieces_;
 };
 

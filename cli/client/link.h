@@ -21,10 +21,11 @@ class VolumeLink {
   // One request of the protocol, one answer.
   [[nodiscard]] virtual Expected<nlohmann::json> call(const nlohmann::json& request,
                                                       std::chrono::milliseconds timeout) = 0;
-  // The same for a request that may take long, however long, while the volume answers others: an
-  // error once nothing is answered for `silence`.
+  // The same for a request that may take long, while the volume answers others: an error once
+  // nothing is answered for `silence`, and after `limit` in any case.
   [[nodiscard]] virtual Expected<nlohmann::json> call_long(const nlohmann::json& request,
-                                                           std::chrono::milliseconds silence) = 0;
+                                                           std::chrono::milliseconds silence,
+                                                           std::chrono::milliseconds limit) = 0;
   // Ends it and waits until its members are free. With `force` also when it is in use.
   [[nodiscard]] virtual Expected<void> stop(std::chrono::seconds timeout, bool force) = 0;
 };

@@ -19,6 +19,7 @@ constexpr std::size_t kRangesPerRequest = 1'000;  // well below the server's lim
 constexpr u64 kMoveSeconds = 5;
 // Meanwhile it answers others. One that hangs does not.
 constexpr std::chrono::seconds kMoveSilence{60};
+constexpr std::chrono::hours kMoveLimit{1};  // for a disk that keeps a request for ever
 
 // Why the volume takes no changes, and what to do; "" when nothing is known against it.
 std::string why_unchangeable(const json& status) {
@@ -80,8 +81,9 @@ Expected<json> Session::move_some(const std::string& op, std::span<SectorRange>&
   for (const SectorRange& range : ranges) {
     list.push_back({{"sector", range.begin.value}, {"count", range.sectors}});
   }
-  auto result = link_->call_long(
-      {{"op", op}, {"ranges", std::move(list)}, {"max_seconds", kMoveSeconds}}, kMoveSilence);
+  auto result =
+      link_->call_long({{"op", op}, {"ranges", std::move(list)}, {"max_seconds", kMoveSeconds}},
+                       kMoveSilence, kMoveLimit);
   if (!result) return result;
   const json rest = result->value("rest", json());
   if (result->at("status") == "closed") {

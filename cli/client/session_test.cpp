@@ -36,7 +36,7 @@ TEST_F(SessionTest, ALongRequestIsWaitedForWhileOthersAreAnswered) {
     responder.ok(json::object());
     if (++looks == 3) waiting.front().ok({{"status", "ok"}});
   });
-  const auto answer = link().call_long({{"op", "mark"}}, 60s);
+  const auto answer = link().call_long({{"op", "mark"}}, 60s, 60s);
   ASSERT_TRUE(answer) << answer.error().message;
   EXPECT_EQ(answer->at("status"), "ok");
   EXPECT_EQ(looks, 3U);
@@ -44,12 +44,25 @@ TEST_F(SessionTest, ALongRequestIsWaitedForWhileOthersAreAnswered) {
 
 TEST_F(SessionTest, AServerThatAnswersNothingAnyMoreIsNotWaitedFor) {
   serve([this](const json&, const Responder& responder) { waiting.push_back(responder); });
-  const auto answer = link().call_long({{"op", "mark"}}, 1s);
+  const auto lock = runtime::NameLock::take("vol");
+  ASSERT_TRUE(lock) << lock.error().message;
+  const auto answer = link().call_long({{"op", "mark"}}, 1s, 60s);
   ASSERT_FALSE(answer);
   EXPECT_NE(answer.error().message.find("`vol`"), std::string::npos);
   EXPECT_NE(answer.error().message.find("has not answered for 1 s"), std::string::npos);
   EXPECT_NE(answer.error().message.find("kill -9"), std::string::npos);
   EXPECT_EQ(answer.error().exit_code, runtime::kExitFailed);
+}
+
+TEST_F(SessionTest, ARequestThatIsNeverAnsweredIsGivenUpInTheEnd) {
+  serve([this](const json& request, const Responder& responder) {
+    if (request["op"] == "mark") return waiting.push_back(responder);
+    responder.ok(json::object());
+  });
+  const auto answer = link().call_long({{"op", "mark"}}, 60s, 200ms);
+  ASSERT_FALSE(answer);
+  EXPECT_NE(answer.error().message.find("is still at work"), std::string::npos);
+  EXPECT_EQ(answer.error().message.find("kill"), std::string::npos);
 }
 
 // It is there already when the request is looked after again.
@@ -59,7 +72,7 @@ TEST_F(SessionTest, ARefusalIsAnAnswerToALongRequestToo) {
     if (++looks == 1) waiting.front().error({.message = "no"});
     responder.ok(json::object());
   });
-  const auto answer = link().call_long({{"op", "mark"}}, 60s);
+  const auto answer = link().call_long({{"op", "mark"}}, 60s, 60s);
   ASSERT_FALSE(answer);
   EXPECT_EQ(answer.error().message, "no");
 }

@@ -44,11 +44,13 @@ Expected<nlohmann::json> SocketLink::call(const nlohmann::json& request,
 
 // Whatever becomes of the request later: its answer finds this connection closed.
 Expected<nlohmann::json> SocketLink::call_long(const nlohmann::json& request,
-                                               std::chrono::milliseconds silence) {
+                                               std::chrono::milliseconds silence,
+                                               std::chrono::milliseconds limit) {
+  const auto end = std::chrono::steady_clock::now() + limit;
   if (auto sent = client_.send(request, silence); !sent) {
     return std::unexpected(client_.timed_out() ? silent_for(silence) : sent.error());
   }
-  while (true) {
+  while (std::chrono::steady_clock::now() < end) {
     const auto answer = client_.receive(between_looks_);
     if (answer || !client_.timed_out()) return answer;
     if (answers_others(silence)) continue;
@@ -56,6 +58,10 @@ Expected<nlohmann::json> SocketLink::call_long(const nlohmann::json& request,
     if (late || !client_.timed_out()) return late;
     return std::unexpected(silent_for(silence));
   }
+  return failed(fmt::format(
+      "the server of volume `{0}` is still at work on it after {1} s, and goes on; `dm-remap map "
+      "{0}` shows what it has done",
+      name_, std::chrono::duration_cast<std::chrono::seconds>(limit).count()));
 }
 
 // On another connection: the answers of one come in order.
@@ -67,6 +73,9 @@ bool SocketLink::answers_others(std::chrono::milliseconds timeout) const {
 
 Error SocketLink::silent_for(std::chrono::milliseconds time) const {
   const int process = runtime::NameLock::holder(name_);
+  if (process <= 0) {
+    return {.message = fmt::format("the server of volume `{}` has ended without an answer", name_)};
+  }
   return {.message = fmt::format(
               "the server of volume `{}` (process {}) has not answered for {} s; its log is {}, "
               "and `kill -9 {}` ends it",

@@ -21,7 +21,8 @@ class SocketLink final : public VolumeLink {
   [[nodiscard]] Expected<nlohmann::json> call(const nlohmann::json& request,
                                               std::chrono::milliseconds timeout) override;
   [[nodiscard]] Expected<nlohmann::json> call_long(const nlohmann::json& request,
-                                                   std::chrono::milliseconds silence) override;
+                                                   std::chrono::milliseconds silence,
+                                                   std::chrono::milliseconds limit) override;
   [[nodiscard]] Expected<void> stop(std::chrono::seconds timeout, bool force) override;
 
  private:

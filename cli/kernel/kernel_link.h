@@ -21,8 +21,9 @@ class KernelLink final : public VolumeLink {
                                               std::chrono::milliseconds timeout) override;
   // The kernel answers in its own time.
   [[nodiscard]] Expected<nlohmann::json> call_long(const nlohmann::json& request,
-                                                   std::chrono::milliseconds silence) override {
-    return call(request, silence);
+                                                   std::chrono::milliseconds /*silence*/,
+                                                   std::chrono::milliseconds limit) override {
+    return call(request, limit);
   }
   [[nodiscard]] Expected<void> stop(std::chrono::seconds timeout, bool force) override;
 

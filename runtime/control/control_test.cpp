@@ -220,6 +220,30 @@ TEST_F(ControlTest, MoreConnectionsThanAllowedWait) {
   EXPECT_TRUE(ControlClient::connect("vol")->call({{"x", 1}}, 10'000ms));
 }
 
+// Else one who looks whether the server still works would take it for dead.
+TEST_F(ControlTest, ClientsThatWaitForTheirAnswersKeepNobodyOut) {
+  ControlLimits limits;
+  limits.connections = 2;
+  limits.waiting = 3;
+  std::vector<Responder> waiting;
+  std::counting_semaphore<> asked{0};
+  serve(
+      [&](const Json& request, const Responder& responder) {
+        if (request.contains("x")) return responder.ok(1);
+        waiting.push_back(responder);
+        asked.release();
+      },
+      limits);
+  std::vector<FileDescriptor> clients;
+  for (int i = 0; i < 4; ++i) {
+    clients.push_back(raw());
+    send_text(clients.back(), "{}\n");
+    asked.acquire();
+  }
+  EXPECT_TRUE(ControlClient::connect("vol")->call({{"x", 1}}, 10'000ms));
+  server.reset();  // before what its handler uses
+}
+
 TEST_F(ControlTest, UnansweredRequestGetsAnError) {
   serve([](const Json&, const Responder&) {});
   EXPECT_FALSE(ControlClient::connect("vol")->call(Json::object()));

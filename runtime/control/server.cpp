@@ -133,6 +133,7 @@ class SocketServer final : public ControlServer {
   void write_some(Connection& connection);
   void drop_idle(Clock::time_point now);
   void say(Connection& connection, const Json& reply) const;
+  [[nodiscard]] bool has_room() const;
   [[nodiscard]] int poll_timeout() const;
 
   const std::string path_;
@@ -151,7 +152,7 @@ void SocketServer::loop() {
   while (!stop_.load()) {
     polled.clear();
     polled.push_back({outbox_->event(), POLLIN, 0});
-    const bool room = connections_.size() < limits_.connections;
+    const bool room = has_room();
     polled.push_back({listener_.get(), static_cast<short>(room ? POLLIN : 0), 0});
     for (const Connection& c : connections_) {
       const bool reads = !c.waits_for_answer && !c.closing && c.out.empty();
@@ -169,6 +170,14 @@ void SocketServer::loop() {
   // The request that led to this end has been answered: its client is to hear of it.
   deliver_answers();
   for (Connection& c : connections_) write_some(c);
+}
+
+// Those who wait for something that takes long keep nobody out.
+bool SocketServer::has_room() const {
+  const auto waiting = std::ranges::count_if(connections_, &Connection::waits_for_answer);
+  const std::size_t talking = connections_.size() - static_cast<std::size_t>(waiting);
+  return talking < limits_.connections &&
+         connections_.size() < std::size_t{limits_.connections} + limits_.waiting;
 }
 
 int SocketServer::poll_timeout() const {

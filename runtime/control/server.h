@@ -18,8 +18,9 @@ namespace dmr::runtime {
 struct ControlLimits {
   std::size_t request_bytes = 64 * 1024;       // of one line
   std::size_t reply_bytes = 16 * 1024 * 1024;  // waiting for one client
-  unsigned connections = 16;
-  std::chrono::milliseconds idle{60'000};  // a client that neither sends nor reads is dropped
+  unsigned connections = 16;                   // between requests
+  unsigned waiting = 240;                      // behind a request that is not answered yet
+  std::chrono::milliseconds idle{60'000};      // a client that neither sends nor reads is dropped
 };
 
 // Answers one request, once, from any thread, now or later. Unanswered: an error is sent.

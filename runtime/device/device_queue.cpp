@@ -305,8 +305,9 @@ unsigned DeviceQueue::run() {
 }
 
 unsigned DeviceQueue::run_and_wait(u64 timeout_ns) {
-  run_layers();
+  // In this order: what is run again is then waited for by its time, if it is put off once more.
   collect_due();
+  run_layers();
   u64 timeout = timeout_ns;
   if (!delayed_.empty()) {
     const u64 due = nearest_due();

@@ -211,5 +211,26 @@ TEST_F(DeviceQueueTest, ReadableDescriptorEndsAWaitAndIsAskedAgain) {
   ::close(pair[1]);
 }
 
+// Whoever waits without a limit would sleep over it.
+TEST_F(DeviceQueueTest, AHeldReadRunsInTheFirstWaitAfterItsRelease) {
+  TempFolder plans;
+  const std::string plan = plans.text_file(
+      "plan.json", R"({"ranges": [{"sector": 0, "error": "none", "held_ms": 60000}]})");
+  open("faulty:" + plan + ":");
+  Buffer first(4096);
+  Buffer second(4096);
+  DeviceOp held = op(IoOp::read, 0, 4096, first.data());
+  DeviceOp other = op(IoOp::read, 1 << 20, 4096, second.data());
+  queue->start(held);
+  queue->start(other);
+  while (completed == 0) queue->run_and_wait();
+  // Until its next try is due.
+  const u64 due = monotonic_ns() + 5'000'000;
+  while (monotonic_ns() < due) std::this_thread::yield();
+  ASSERT_TRUE(device->layers()->control({{"release", true}}));
+  EXPECT_EQ(queue->run_and_wait(0), 1U);
+  EXPECT_EQ(completed, 2U);
+}
+
 }  // namespace
 }  // namespace dmr::runtime

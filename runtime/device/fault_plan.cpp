@@ -29,9 +29,12 @@ int error_named(const Json& object, const char* key, int otherwise) {
   return value;
 }
 
+constexpr u64 kMostHeld_ms = 3'600'000;
+
 FaultRange range_of(const Json& object) {
-  const std::string unknown = unknown_key(object, {"sector", "count", "on", "error", "times",
-                                                   "healed_by_write", "torn", "slow_ms", "held"});
+  const std::string unknown = unknown_key(
+      object,
+      {"sector", "count", "on", "error", "times", "healed_by_write", "torn", "slow_ms", "held_ms"});
   if (!unknown.empty()) throw std::invalid_argument("a range has no `" + unknown + "`");
   FaultRange range;
   range.sector = object.at("sector").get<u64>();
@@ -47,7 +50,7 @@ FaultRange range_of(const Json& object) {
   range.healed_by_write = object.value("healed_by_write", false);
   range.torn = object.value("torn", false);
   range.slow_ms = object.value("slow_ms", u64{0});
-  range.held = object.value("held", false);
+  range.held_ms = std::min(object.value("held_ms", u64{0}), kMostHeld_ms);
   if (range.count == 0 || range.times == 0 || range.sector >= kMaxSectors ||
       range.count > kMaxSectors) {
     throw std::invalid_argument("a range has an impossible `sector`, `count` or `times`");

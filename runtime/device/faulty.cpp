@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <fstream>
 
 namespace dmr::runtime {
@@ -50,13 +51,17 @@ std::size_t FaultyLayer::first_candidate(u64 sector) const {
   return static_cast<std::size_t>(at - plan_.ranges.begin());
 }
 
-bool FaultyLayer::is_held(u64 sector, u64 end) const {
+FaultyLayer::Hold FaultyLayer::hold(u64 sector, u64 end) {
   for (std::size_t i = first_candidate(sector); i < plan_.ranges.size(); ++i) {
-    const FaultRange& range = plan_.ranges[i];
+    FaultRange& range = plan_.ranges[i];
     if (range.sector >= end) break;
-    if (range.held && range.sector + range.count > sector) return true;
+    if (range.held_ms == 0 || range.sector + range.count <= sector) continue;
+    const auto now = std::chrono::steady_clock::now();
+    if (!range.held_since) range.held_since = now;
+    const bool is_over = now - *range.held_since >= std::chrono::milliseconds(range.held_ms);
+    return is_over ? Hold::too_long : Hold::on;
   }
-  return false;
+  return Hold::none;
 }
 
 FaultyLayer::Verdict FaultyLayer::judge(u64 sector, u64 end, bool write) {
@@ -131,9 +136,9 @@ LayerResult FaultyLayer::run(const LayerIo& io) {
     const std::lock_guard lock(mutex_);
     const u64 sector = io.offset / kSectorBytes;
     const u64 end = sector + io.length / kSectorBytes;
-    if (io.op == IoOp::read && !plan_.gone && is_held(sector, end)) {
-      return {.delay_ms = 1, .again = true};
-    }
+    const Hold held = io.op == IoOp::read && !plan_.gone ? hold(sector, end) : Hold::none;
+    if (held == Hold::on) return {.delay_ms = 1, .again = true};
+    if (held == Hold::too_long) return {.error = ETIMEDOUT};
     if (plan_.gone_after != FaultRange::kForEver) {
       if (plan_.gone_after == 0) plan_.gone = true;
       if (plan_.gone_after > 0) --plan_.gone_after;
@@ -182,7 +187,7 @@ Expected<Json> FaultyLayer::control(const Json& request) {
     } else if (key == "clear") {
       next = FaultPlan{};
     } else if (key == "release") {
-      for (FaultRange& range : next.ranges) range.held = false;
+      for (FaultRange& range : next.ranges) range.held_ms = 0;
     } else if (key == "gone" || key == "flush_error" || key == "gone_after") {
       auto plan = parse_fault_plan(Json{{key, value}});
       if (!plan) return std::unexpected(plan.error());

@@ -3,9 +3,11 @@
 #pragma once
 
 #include <cerrno>
+#include <chrono>
 #include <limits>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -22,7 +24,8 @@ namespace dmr::runtime {
 //                   "healed_by_write": true,   a write takes away the fault of its sectors
 //                   "torn": true,              a failing write has stored the good sectors around
 //                   "slow_ms": 250,            default 0
-//                   "held": true } ],          reads do not begin before {"release": true}
+//                   "held_ms": 60000 } ],      reads begin with {"release": true}; after that long
+//                                              they fail with ETIMEDOUT
 //     "flush_error": "EIO",                    every flush fails; default "none"
 //     "gone": false, "gone_error": "ENODEV",   everything fails
 //     "gone_after": 1000 }                     gone after so many more I/Os
@@ -42,7 +45,8 @@ struct FaultRange {
   bool healed_by_write = false;
   bool torn = false;
   u64 slow_ms = 0;
-  bool held = false;
+  u64 held_ms = 0;
+  std::optional<std::chrono::steady_clock::time_point> held_since;  // the first read
 };
 
 struct FaultPlan {
@@ -79,7 +83,8 @@ class FaultyLayer final : public Layer {
 
   void install(FaultPlan plan);
   [[nodiscard]] std::size_t first_candidate(u64 sector) const;
-  [[nodiscard]] bool is_held(u64 sector, u64 end) const;
+  enum class Hold : u8 { none, on, too_long };
+  Hold hold(u64 sector, u64 end);
   Verdict judge(u64 sector, u64 end, bool write);
   void heal(u64 sector, u64 end);
   void write_around(const LayerIo& io);

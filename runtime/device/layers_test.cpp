@@ -112,13 +112,23 @@ TEST_F(LayersTest, FaultySlowRangeSaysHowLate) {
 }
 
 TEST_F(LayersTest, FaultyHeldReadsWaitUntilTheyAreReleased) {
-  open_faulty({{"ranges", {{{"sector", 30}, {"count", 2}, {"times", 1}, {"held", true}}}}});
+  open_faulty({{"ranges", {{{"sector", 30}, {"count", 2}, {"times", 1}, {"held_ms", 60'000}}}}});
   for (u32 i = 0; i < 3; ++i) EXPECT_TRUE(run(IoOp::read, 28, 3).again);
   EXPECT_FALSE(run(IoOp::read, 28, 2).again);
   EXPECT_EQ(device->read(31 * kSectorBytes, Buffer(kSectorBytes).span()), ETIMEDOUT);
   ASSERT_TRUE(device->layers()->control({{"release", true}}));
   EXPECT_EQ(read(31, 1), EIO);  // the one time
   EXPECT_EQ(read(31, 1), 0);
+}
+
+TEST_F(LayersTest, FaultyHeldReadsTimeOutInTheEnd) {
+  open_faulty({{"ranges", {{{"sector", 30}, {"count", 2}, {"held_ms", 1}}}}});
+  LayerResult result = run(IoOp::read, 30, 1);
+  for (u64 tries = 0; result.again && tries < 1'000'000'000; ++tries) {
+    result = run(IoOp::read, 30, 1);
+  }
+  EXPECT_FALSE(result.again);
+  EXPECT_EQ(result.error, ETIMEDOUT);
 }
 
 TEST_F(LayersTest, FaultyDeviceGoesAwayAndComesBack) {

@@ -188,7 +188,7 @@ TEST_F(UserVolumeTest, contract_4_WhoHadFlushedEverythingLeavesNoNews) {
 TEST_F(UserVolumeTest, contract_4_AFlushThatWasAskedForBeforeItsClientWasToldFailsToo) {
   make();
   Client client(*volume);
-  const Json held{{"sector", 0}, {"error", "none"}, {"held", true}};
+  const Json held{{"sector", 0}, {"error", "none"}, {"held_ms", 60'000}};
   ASSERT_TRUE(faulty(*volume, kMain).control({{"add", {held}}, {"flush_error", "EIO"}}));
   std::vector<QueueRequest> requests(2 * VolumeQueue::kMaxPieces);
   Buffer buffer(8 * kSectorBytes);
