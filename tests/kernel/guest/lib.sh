@@ -140,6 +140,36 @@ heard() { # PATTERN: has come; what the listener is woken with does no harm
   grep -q "$1" /tmp/uevents
 }
 
+# On a kernel that can make allocations fail. With `ignore-gfp-wait` those alone that may not wait,
+# with which a mempool tries before it takes from its reserve.
+faults=/sys/kernel/debug
+can_fail_allocations() {
+  [ -d $faults/failslab ] || mount -t debugfs debugfs $faults 2>/dev/null || true
+  [ -d $faults/failslab ] && [ -d $faults/fail_page_alloc ]
+}
+# Of slabs those alone that scripts/build-debug-kernel has marked.
+spare_the_watchers() {
+  if grep -q 'slub_debug=A' /proc/cmdline; then echo Y >$faults/failslab/cache-filter; fi
+}
+fail_allocations() { # NAME VALUE...: of both kinds of memory
+  while [ $# -gt 0 ]; do
+    echo "$2" >$faults/failslab/"$1"
+    echo "$2" >$faults/fail_page_alloc/"$1"
+    shift 2
+  done
+}
+# Most of those that may not wait fail, by chance.
+most_hasty_allocations_fail() {
+  spare_the_watchers
+  fail_allocations verbose 0 ignore-gfp-wait Y interval 1 times 1000000000
+  echo 0 >$faults/fail_page_alloc/min-order
+  fail_allocations probability 90
+}
+memory_is_back() { # prints how many allocations have failed
+  fail_allocations probability 0
+  echo $((2000000000 - $(cat $faults/failslab/times) - $(cat $faults/fail_page_alloc/times)))
+}
+
 pattern() { sectors pattern "$1" "$2"; } # SEED SECTORS: text that repeats nowhere
 put() { # put DEV SECTOR FILE [BS]: direct, in requests of BS bytes
   # A last part that is shorter than the others would be written through the page cache.
@@ -194,6 +224,7 @@ scrub_to_the_end() { # a pass that runs, or a new one; the new rate ends a rest
 }
 
 clean_up() {
+  if can_fail_allocations; then fail_allocations probability 0; fi
   for round in 1 2 3; do
     dmsetup ls 2>/dev/null | grep -q '(' || break
     awk '/^.dev.(mapper|dm)/ {print $2}' /proc/mounts | while read -r m; do umount "$m"; done
