@@ -124,7 +124,8 @@ bench-kernel: kernel-vm
 	@DMR_VM_COUNT=$(if $(CLOCK),,1) DMR_ROUND_MS=$(if $(CLOCK),400,100) DMR_VM_TIMEOUT=3600 \
 	  DMR_SCENARIO_SECONDS=900 tests/kernel/run boot-9
 
-# The same scenarios on a kernel that watches its memory, its locks and its sleep.
+# The same scenarios on a kernel that watches its memory, its locks and its sleep, and those of
+# boot 5, for which it lets allocations fail.
 DEBUG_KERNEL := build/debug-kernel
 test-kernel-debug:
 	@scripts/install-packages test-kernel-debug
@@ -133,8 +134,9 @@ test-kernel-debug:
 	@scripts/kernel-sources $(DEBUG_KERNEL)/src
 	@ARCH=x86_64 MAKE="$(MAKE)" scripts/build-module \
 	  $(DEBUG_KERNEL)/linux $(CURDIR)/$(DEBUG_KERNEL)/src $(JOBS)
-	@DMR_VM_TIMEOUT=3600 DMR_SCENARIO_SECONDS=1200 DMR_VM_MEMORY=2048 tests/kernel/run \
-	  --module $(DEBUG_KERNEL)/src/dm_remap.ko --image $(DEBUG_KERNEL)/image $(SCENARIOS)
+	@DMR_BOOTS="1 2 3 4 5" DMR_VM_TIMEOUT=3600 DMR_SCENARIO_SECONDS=1200 DMR_VM_MEMORY=2048 \
+	  tests/kernel/run --module $(DEBUG_KERNEL)/src/dm_remap.ko --image $(DEBUG_KERNEL)/image \
+	  $(SCENARIOS)
 
 clean:
 	rm -rf build

@@ -158,6 +158,14 @@ fail_allocations() { # NAME VALUE...: of both kinds of memory
     shift 2
   done
 }
+# Which one fails is then up to whoever has a counter: see tools/starve.cpp.
+every_allocation_can_fail() {
+  can_fail_allocations || fail "this kernel lets no allocation fail"
+  spare_the_watchers
+  fail_allocations probability 0 verbose 0 ignore-gfp-wait N
+  echo N >$faults/fail_page_alloc/ignore-gfp-highmem
+  echo 0 >$faults/fail_page_alloc/min-order
+}
 # Most of those that may not wait fail, by chance.
 most_hasty_allocations_fail() {
   spare_the_watchers
