@@ -134,7 +134,7 @@ int dmr_preresume(struct dm_target* ti) {
   r = dmr_registry_add(t, &why);
   if (r) goto unlock;
   r = dmr_open_volume(t, open);
-  why = open->message;
+  why = open->message[0] ? open->message : "not enough memory";
   if (!r && open->volume_sectors != ti->len) {
     dmr_close_volume(t);
     dmr_call(t, dmr_destroy_volume, NULL);

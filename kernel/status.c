@@ -26,13 +26,15 @@ static char dmr_member_letter(unsigned int state) {
 
 // <state> <remapped blocks> <lost sectors> <weak blocks> <members>, then for each member its state
 // (U unused, L live, M missing, F failed, R removed; `!`: its breaker is open), and for a spare
-// used/total of its blocks.
+// used/total of its blocks. Without memory to ask the engine with the state is `unknown`: no error
+// can be given.
 static unsigned int dmr_info(struct dmr_target* t, char* result, unsigned int maxlen) {
   struct dmr_stats* stats = kzalloc(sizeof(*stats), GFP_NOIO);
+  int r = stats ? dmr_get_stats(t, stats) : -ENOMEM;
   unsigned int sz = 0, m;
 
-  if (!stats || dmr_get_stats(t, stats)) {
-    DMEMIT("closed");
+  if (r) {
+    DMEMIT("%s", r == -EAGAIN ? "closed" : "unknown");
   } else {
     DMEMIT("%s %llu %llu %llu %u", dmr_state_name(t, stats), stats->remapped_blocks,
            stats->lost_sectors, stats->weak_blocks, stats->members);
