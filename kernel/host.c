@@ -192,6 +192,7 @@ void dmr_host_copy_in(struct dmr_request* request, u64 offset, const void* from,
 u64 dmr_host_now_ns(void) { return ktime_get_ns(); }
 
 // Small and middling ones lie in the direct map; a power of two of bytes is aligned to itself.
+// Whoever gets none says so, and needs no warning of the kernel's besides.
 void* dmr_host_allocate(size_t bytes, size_t alignment) {
   size_t rounded = roundup_pow_of_two(max(bytes, alignment));
   gfp_t gfp = GFP_NOIO | __GFP_ZERO | __GFP_NOWARN;
@@ -200,7 +201,7 @@ void* dmr_host_allocate(size_t bytes, size_t alignment) {
   if (WARN_ON_ONCE(alignment > PAGE_SIZE)) return NULL;
   if (rounded <= PAGE_SIZE) return kmalloc(rounded, gfp);
   if (rounded <= SZ_256K) memory = kmalloc(rounded, gfp | __GFP_NORETRY);
-  return memory ? memory : vzalloc(bytes);
+  return memory ? memory : __vmalloc(bytes, gfp);
 }
 
 void dmr_host_release(void* memory) { kvfree(memory); }
