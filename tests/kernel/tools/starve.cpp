@@ -8,7 +8,6 @@
 // at all data once more and prints `rounds <n> refused <n>`: how many steps said ENOMEM.
 #include <linux/dm-ioctl.h>
 #include <sys/ioctl.h>
-#include <sys/syscall.h>
 
 #include <array>
 #include <cerrno>
@@ -114,7 +113,6 @@ class Shortage {
 //   write=SECTOR     8 KiB, behind those of the rounds before; the first ones lie at SECTOR
 //   read             what the last rounds have written
 //   file=PATH        reads it
-//   insert=PATH, delete=NAME: a kernel module
 struct Step {
   explicit Step(std::string text) : starved(text.ends_with('!')) {
     if (starved) text.pop_back();
@@ -157,7 +155,6 @@ class Device {
     if (step.word == "write") return write(number_in(step.argument));
     if (step.word == "read") return read_last();
     if (step.word == "file") return read_file(step.argument);
-    if (step.word == "insert" || step.word == "delete") return module(step);
     return control(step);
   }
   void end_round() {
@@ -176,7 +173,6 @@ class Device {
   Outcome control(const Step& step);
   Outcome order(unsigned long command, std::uint32_t flags, const std::string& payload);
   [[nodiscard]] std::string payload_of(const Step& step) const;
-  Outcome module(const Step& step);
   Outcome read_file(const std::string& path);
   int transfer(bool write, unsigned place);
 
@@ -299,19 +295,6 @@ Outcome Device::read_file(const std::string& path) {
   return {.error = error, .reply = {}};
 }
 
-Outcome Device::module(const Step& step) {
-  const char* argument = step.argument.c_str();
-  if (step.word == "delete") {
-    const int error = shortage_.during([&] { return syscall(SYS_delete_module, argument, 0); });
-    return {.error = error, .reply = {}};
-  }
-  const int file = open(argument, O_RDONLY | O_CLOEXEC);
-  if (file < 0) give_up(step.argument + " cannot be opened");
-  const int error = shortage_.during([&] { return syscall(SYS_finit_module, file, "", 0); });
-  close(file);
-  return {.error = error, .reply = {}};
-}
-
 // Whether the answer is the same when nothing else has been asked for.
 bool is_steady(const Step& step) {
   return step.word == "status" || step.word == "table" || step.argument == "map";
@@ -354,7 +337,7 @@ int run_rounds(const std::vector<Step>& steps, Device& device, Shortage& shortag
     device.end_round();
     quiet = sum.reached ? 0 : quiet + 1;
   }
-  if (steps.back().word != "remove" && steps.back().word != "delete") device.check(0);
+  if (steps.back().word != "remove") device.check(0);
   std::printf("rounds %u refused %u\n", round - kQuietRounds, sum.refused);
   return 0;
 }

@@ -89,14 +89,8 @@ scenario_requests_need_no_memory_that_may_be_lacking() {
 scenario_a_volume_is_removed_whatever_memory_it_lacks() {
   hungry_volume
   dmsetup remove vol
-  starved 5 1 vol "$table" create load resume write=0 read remove!
+  starved 5 0 vol "$table" create load resume write=0 read remove!
   starved 1 0 --workers vol "$table" create load resume write=24000 read remove!
   start_volume vol "$main" "$spare"
   nothing_is_wrong
-}
-
-scenario_the_module_is_loaded_and_unloaded_whatever_memory_it_lacks() {
-  every_allocation_can_fail
-  modprobe dm-mod
-  starved 50 50 none none insert=/lib/modules/"$(uname -r)"/extra/dm_remap.ko! delete=dm_remap!
 }
