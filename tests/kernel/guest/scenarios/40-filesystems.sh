@@ -71,7 +71,7 @@ memory_gets_short() {
   free_kib=$(awk '/MemAvailable/ {print $2}' /proc/meminfo)
   mkdir -p /run/full
   mount -t tmpfs -o size=100% tmpfs /run/full
-  fallocate -l $((free_kib / 1024 - 16))M /run/full/ballast
+  fallocate -l $((free_kib / 1024 - 32))M /run/full/ballast
   before=$(scanned)
 }
 memory_is_enough() { # again; and it was short
