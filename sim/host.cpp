@@ -13,6 +13,8 @@ namespace dmr::sim {
 SimHost::SimHost(World& world, std::vector<std::unique_ptr<SimDisk>>& disks)
     : world_(world), disks_(disks) {}
 
+SimHost::~SimHost() { free_all(); }
+
 u64 SimHost::delay() {
   Random& random = world_.random();
   if (random.chance(troubles.slow_of_1000)) {

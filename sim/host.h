@@ -4,11 +4,11 @@
 #pragma once
 
 #include <memory>
+#include <unordered_map>
 #include <vector>
 
 #include "core/host/host.h"
 #include "sim/disk.h"
-#include "sim/memory.h"
 #include "sim/world.h"
 
 namespace dmr::sim {
@@ -64,6 +64,7 @@ struct HostTroubles {
 class SimHost final : public Host {
  public:
   SimHost(World& world, std::vector<std::unique_ptr<SimDisk>>& disks);
+  ~SimHost();
   SimHost(const SimHost&) = delete;
   SimHost& operator=(const SimHost&) = delete;
 
@@ -115,7 +116,7 @@ class SimHost final : public Host {
   [[nodiscard]] u64 ios() const { return ios_; }
   [[nodiscard]] u64 flushes() const { return flushes_; }
   [[nodiscard]] u64 allocations() const { return allocations_; }
-  [[nodiscard]] u64 memory_held() const { return memory_.pieces(); }
+  [[nodiscard]] u64 memory_held() const { return memory_.size(); }
   [[nodiscard]] u64 pages() const { return pages_; }
   [[nodiscard]] u64 timers() const { return timers_; }
   [[nodiscard]] u64 slow_ios() const { return slow_ios_; }
@@ -151,6 +152,7 @@ class SimHost final : public Host {
   [[nodiscard]] u64 delay();
   [[nodiscard]] u64 page_delay();
   void end_grace(Grace& grace);
+  void free_all();
   void give_page();
 
   World& world_;
@@ -167,7 +169,7 @@ class SimHost final : public Host {
   Section next_section_ = 1;
   std::vector<Grace> graces_;
   i64 in_flight_[kSlots] = {};
-  SimMemory memory_;
+  std::unordered_map<void*, std::size_t> memory_;
   u64 allocations_ = 0;
   u64 pages_ = 0;
   u64 pages_refused_ = 0;

@@ -1,6 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // The rest of the simulator's host: memory, events, and the end of everything at a power cut.
+#if defined(__SANITIZE_ADDRESS__)
+#define DMR_SIM_ASAN 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define DMR_SIM_ASAN 1
+#endif
+#endif
+#ifdef DMR_SIM_ASAN
+#include <sanitizer/asan_interface.h>
+#endif
+
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
 
 #include "core/index/arena.h"
@@ -8,16 +20,42 @@
 
 namespace dmr::sim {
 
-void SimHost::poison(const void* memory, std::size_t bytes) { poison_memory(memory, bytes); }
+void SimHost::poison([[maybe_unused]] const void* memory, [[maybe_unused]] std::size_t bytes) {
+#ifdef DMR_SIM_ASAN
+  ASAN_POISON_MEMORY_REGION(memory, bytes);
+#endif
+}
 
-void SimHost::unpoison(const void* memory, std::size_t bytes) { unpoison_memory(memory, bytes); }
+void SimHost::unpoison([[maybe_unused]] const void* memory, [[maybe_unused]] std::size_t bytes) {
+#ifdef DMR_SIM_ASAN
+  ASAN_UNPOISON_MEMORY_REGION(memory, bytes);
+#endif
+}
 
 void* SimHost::allocate(std::size_t bytes, std::size_t alignment) {
   if (++allocations_ == troubles.memory_fails_at) return nullptr;
-  return memory_.allocate(bytes, alignment);
+  const std::size_t rounded = (bytes + alignment - 1) / alignment * alignment;
+  void* memory = std::aligned_alloc(alignment, rounded);
+  DMR_ASSERT(memory != nullptr);
+  std::memset(memory, 0, rounded);
+  memory_[memory] = bytes;
+  return memory;
 }
 
-void SimHost::release(void* memory, std::size_t bytes) { memory_.release(memory, bytes); }
+void SimHost::release(void* memory, std::size_t bytes) {
+  const auto at = memory_.find(memory);
+  DMR_ASSERT(at != memory_.end() && at->second == bytes);
+  memory_.erase(at);
+  std::free(memory);
+}
+
+void SimHost::free_all() {
+  for (const auto& [memory, bytes] : memory_) {
+    SimHost::unpoison(memory, bytes);
+    std::free(memory);
+  }
+  memory_.clear();
+}
 
 // Memory comes late, but not as late as a slow disk: a commit waits for it 5 s at most. Where pages
 // may also never come, some come when nobody waits for them any more.
@@ -53,8 +91,9 @@ void SimHost::request_pages(u32 count) {
 
 void SimHost::give_page() {
   if (engine_ == nullptr) return;
-  void* const page = memory_.allocate(kIndexPageBytes, kIndexPageBytes);
-  std::memset(page, 0xA5, kIndexPageBytes);  // the kernel's are not cleared either
+  void* page = std::aligned_alloc(kIndexPageBytes, kIndexPageBytes);
+  DMR_ASSERT(page != nullptr);
+  memory_[page] = kIndexPageBytes;
   engine_->give_page(page);
 }
 
@@ -86,7 +125,7 @@ void SimHost::power_off() {
   sections_.clear();
   graces_.clear();
   for (i64& count : in_flight_) count = 0;
-  memory_.release_all();
+  free_all();
 }
 
 }  // namespace dmr::sim
