@@ -29,7 +29,7 @@ struct Quarry {
 
 Enumeration long_journal() { return enumerate_long_journal(7); }
 Enumeration bad_spare_blocks() { return enumerate_bad_spare_blocks(7); }
-Enumeration refused_flushes() { return enumerate_refused_flushes(7, 1); }
+Enumeration refused_flushes() { return enumerate_refused_flushes(7, 1, 16); }
 Enumeration failing_openings() { return enumerate_failing_openings(8, 1, 13); }
 Enumeration scrubs() { return enumerate_scrubs(7, 1, 1); }
 Enumeration losses_of_three() { return enumerate_losses(7, 3, 3); }

@@ -237,6 +237,9 @@ SimDisk::Image SimDisk::save() const {
   Image image;
   image.cells.reserve(cells_.size());
   for (const Cell& cell : cells_) image.cells.push_back(cell.durable);
+  for (const Sector sector : unflushed()) {
+    image.cached.emplace_back(static_cast<u32>(sector.value), cells_[sector.value].cached);
+  }
   return image;
 }
 
@@ -248,6 +251,11 @@ void SimDisk::restore(const Image& image) {
     cells_[i].listed = false;
   }
   dirty_.clear();
+  for (const auto& [at, writes] : image.cached) {
+    cells_[at].cached = writes;
+    cells_[at].listed = true;
+    dirty_.push_back(at);
+  }
 }
 
 const Data& SimDisk::newest(Sector sector) const {

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <functional>
+#include <utility>
 #include <vector>
 
 #include "core/host/host.h"
@@ -119,9 +120,10 @@ class SimDisk {
   [[nodiscard]] const Data& newest(Sector sector) const;
   [[nodiscard]] const Data& durable(Sector sector) const { return cells_[sector.value].durable; }
   void overwrite(Sector sector, Data data);
-  // What is durable, to go back to it. The caches must be empty or are dropped.
+  // What is on it and in its cache, to go back to it; faults stay as they are.
   struct Image {
     std::vector<Data> cells;
+    std::vector<std::pair<u32, std::vector<CachedWrite>>> cached;
   };
   [[nodiscard]] Image save() const;
   void restore(const Image& image);

@@ -42,9 +42,9 @@ enum class HostCall : u8 { io, memory, page, timer };
 [[nodiscard]] Enumeration enumerate_failing_calls(u64 seed, u32 spares, HostCall call);
 
 // Every flush in turn is refused, and what lay in the cache is gone, while users' flushes and the
-// engine's own go side by side at various times: what no flush has failed for must be there after a
-// power cut, and each checkpoint whole.
-[[nodiscard]] Enumeration enumerate_refused_flushes(u64 seed, u32 spares);
+// engine's own go side by side, with so many timings: what no flush has failed for must be there
+// after a power cut, and each checkpoint whole.
+[[nodiscard]] Enumeration enumerate_refused_flushes(u64 seed, u32 spares, u32 timings);
 
 // From every flush in turn on, all are refused, and what lay in the cache can be read as long as
 // the power stays on. The volume is stopped and started; then the power is cut at every event of a

@@ -11,7 +11,6 @@ namespace dmr::sim {
 
 namespace {
 
-constexpr u32 kTimings = 16;
 constexpr u32 kRounds = 12;
 constexpr u32 kFlushes = 4;  // of users, in each round
 constexpr u64 kSpread_ns = 400'000;
@@ -127,9 +126,9 @@ Enumeration enumerate_restarts_after_refusals(u64 seed, u32 spares) {
   return all;
 }
 
-Enumeration enumerate_refused_flushes(u64 seed, u32 spares) {
+Enumeration enumerate_refused_flushes(u64 seed, u32 spares, u32 timings) {
   Enumeration all;
-  for (u32 timing = 0; timing < kTimings && all.ok(); ++timing) {
+  for (u32 timing = 0; timing < timings && all.ok(); ++timing) {
     u64 flushes = 1;  // the first case shows how many there are
     for (u64 at = 0; at <= flushes && all.ok(); ++at) {
       std::deque<UserRequest> requests;

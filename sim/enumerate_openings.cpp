@@ -90,12 +90,6 @@ u64 strike(Machine& m, const Blow& blow, u64 at) {
   return troubles.io_fails_at = m.host.ios() + at;
 }
 
-struct Set {
-  u64 seed;
-  u32 spares;
-  Measure whole;
-};
-
 struct Struck {
   bool reached = false;  // something failed
   u64 events = 0;        // that the opening took
@@ -123,14 +117,14 @@ Struck open_and_lose(Life& life, const Blow& blow, u64 at, u64 events) {
 }
 
 // One blow at each I/O or flush of the opening, until the opening has no more of them.
-void strike_each(Enumeration& all, const Set& set, u32 way, const Blow& blow, u64 stride) {
+void strike_each(Enumeration& all, Life& life, const OffState& left, u32 way, const Blow& blow,
+                 u64 stride) {
   bool reached = true;
   for (u64 at = 1; reached && all.ok(); ++at) {
     u64 length = 1;
     for (u64 events = 0; events < length && all.ok();
          events += events == 0 ? 1 + at % stride : stride) {
-      Life life(set.seed, set.spares);
-      leave(life, way, set.whole);
+      life.restore(left);
       const Struck struck = open_and_lose(life, blow, at, events);
       if (events == 0) {
         length = struck.events;
@@ -149,12 +143,18 @@ void strike_each(Enumeration& all, const Set& set, u32 way, const Blow& blow, u6
 
 Enumeration enumerate_failing_openings(u64 seed, u32 spares, u64 stride) {
   Enumeration all;
-  const Set set{seed, spares, measure(seed, spares)};
-  for (u32 way = 0; way < kWays; ++way) {
-    for (const Blow& blow : kBlows) strike_each(all, set, way, blow, stride);
-  }
-  for (u32 way = kWays; way < kWays + set.whole.flushes; ++way) {
-    for (const u32 blow : {1U, 3U}) strike_each(all, set, way, kBlows[blow], 4 * stride);
+  const Measure whole = measure(seed, spares);
+  for (u32 way = 0; way < kWays + whole.flushes; ++way) {
+    Life life(seed, spares);
+    leave(life, way, whole);
+    const OffState left = life.off_state();
+    if (way < kWays) {
+      for (const Blow& blow : kBlows) strike_each(all, life, left, way, blow, stride);
+      continue;
+    }
+    for (const u32 blow : {1U, 3U}) {
+      strike_each(all, life, left, way, kBlows[blow], 4 * stride);
+    }
   }
   return all;
 }

@@ -117,6 +117,7 @@ OffState Life::power_off() {
       state.open.push_back({m, sector, disk.candidates(sector)});
     }
     state.disks.push_back(disk.save());
+    state.disks.back().cached.clear();  // `open` has it
   }
   state.oracle.emplace(machine.oracle);
   return state;

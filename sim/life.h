@@ -46,7 +46,7 @@ class Life {
 
   // Pulls the plug and takes down what was left open.
   [[nodiscard]] OffState power_off();
-  // The same without a power cut: the volume is closed.
+  // The same without a power cut: the volume is closed, and what its disks have cached stays there.
   [[nodiscard]] OffState off_state() const;
   void restore(const OffState& state);
 

@@ -20,6 +20,7 @@ namespace {
 #if defined(DMR_SANITIZER_address)
 constexpr u64 kRuns = 5;
 constexpr u32 kSubsets = 1;
+constexpr u32 kTimings = 4;
 constexpr u64 kStride = 1000;
 constexpr u64 kStrideOfLosses = 50;
 constexpr u64 kStrideOfScrubs = 20;
@@ -27,6 +28,7 @@ constexpr u64 kFirstOfOpenings = 8;
 #else
 constexpr u64 kRuns = 220;
 constexpr u32 kSubsets = 4;
+constexpr u32 kTimings = 16;
 constexpr u64 kStride = 13;
 constexpr u64 kStrideOfLosses = 3;
 constexpr u64 kStrideOfScrubs = 1;
@@ -128,7 +130,9 @@ TEST_P(Enumerate, EveryFailingIo) {
   expect_ok(enumerate_failing_calls(7, GetParam(), HostCall::io), 100);
 }
 
-TEST_P(Enumerate, EveryRefusedFlush) { expect_ok(enumerate_refused_flushes(7, GetParam()), 500); }
+TEST_P(Enumerate, EveryRefusedFlush) {
+  expect_ok(enumerate_refused_flushes(7, GetParam(), kTimings), kTimings * 500 / 16);
+}
 
 TEST_P(Enumerate, EveryRefusedFlushBeforeARestart) {
   expect_ok(enumerate_restarts_after_refusals(8, GetParam()), 40);
