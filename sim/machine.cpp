@@ -259,6 +259,11 @@ void Machine::scrub(ScrubAction action, Sector from, u32 kib_per_s) {
   });
 }
 
+void Machine::hold_scrub(bool on) {
+  world.note("host: scrub held {}", on ? 1 : 0);
+  host.post([this, on] { volume_->hold_scrub(on); });
+}
+
 void Machine::request(UserRequest& request) {
   const auto ended = std::make_shared<bool>(false);
   request.done = [ended](UserRequest&) { *ended = true; };

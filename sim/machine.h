@@ -54,6 +54,8 @@ class Machine final : private Engine, private FindingSink, private VolumeView {
   void request(UserRequest& request);
   // Gives the order, at this rate; its answer is not waited for.
   void scrub(ScrubAction action, Sector from = Sector(0), u32 kib_per_s = 32768);
+  // As a host does that needs the members quiet.
+  void hold_scrub(bool on);
   // Pulls the plug. The volume is off afterwards.
   void power_cut(const Chooser* choose = nullptr);
   // The same, but what of the disks' caches survives is still open.

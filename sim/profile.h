@@ -53,7 +53,7 @@ struct Profile {
   u32 mark = 0;
   u32 forget = 0;
   u32 checkpoint = 0;
-  u32 scrub = 0;     // an order of the scrub: begin, pause, go on, stop
+  u32 scrub = 0;     // an order of the scrub: begin, pause, go on, stop; hold
   u32 absent = 0;    // a spare that is not there at the next opening
   u32 bit_flip = 0;  // of one metadata block, between a power cut or stop and the next opening
   u32 gap = 0;       // all copies of a journal block that is needed, likewise

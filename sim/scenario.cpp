@@ -186,6 +186,7 @@ void Scenario::order_scrub() {
                                           : ScrubAction::stop;
   const u64 from = dice_.chance(200) ? dice_.below(machine_->oracle.sectors()) : 0;
   machine_->scrub(action, Sector(from), dice_.coin() ? 32768 : 64);
+  machine_->hold_scrub(dice_.chance(150));
 }
 
 void Scenario::pull_plug() {

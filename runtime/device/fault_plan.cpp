@@ -29,7 +29,7 @@ int error_named(const Json& object, const char* key, int otherwise) {
   return value;
 }
 
-constexpr u64 kMostHeld_ms = 3'600'000;
+constexpr u64 kMostWait_ms = 3'600'000;
 
 FaultRange range_of(const Json& object) {
   const std::string unknown = unknown_key(
@@ -50,10 +50,13 @@ FaultRange range_of(const Json& object) {
   range.healed_by_write = object.value("healed_by_write", false);
   range.torn = object.value("torn", false);
   range.slow_ms = object.value("slow_ms", u64{0});
-  range.held_ms = std::min(object.value("held_ms", u64{0}), kMostHeld_ms);
+  range.held_ms = object.value("held_ms", u64{0});
   if (range.count == 0 || range.times == 0 || range.sector >= kMaxSectors ||
       range.count > kMaxSectors) {
     throw std::invalid_argument("a range has an impossible `sector`, `count` or `times`");
+  }
+  if (range.slow_ms > kMostWait_ms || range.held_ms > kMostWait_ms) {
+    throw std::invalid_argument("a range has a `slow_ms` or `held_ms` of more than an hour");
   }
   return range;
 }

@@ -167,6 +167,8 @@ TEST_F(LayersTest, FaultyPlanWithAMistakeIsRefusedInWords) {
                          R"({"ranges": [{"count": 1}]})",
                          R"({"ranges": [{"sector": -1}]})",
                          R"({"ranges": [{"sector": 1, "count": 0}]})",
+                         R"({"ranges": [{"sector": 1, "slow_ms": 3600001}]})",
+                         R"({"ranges": [{"sector": 1, "held_ms": 3600001}]})",
                          R"({"ranges": [{"sector": 1, "error": "EWHAT"}]})",
                          R"({"ranges": [{"sector": 1, "on": "sometimes"}]})",
                          R"({"ranges": [{"sector": 1, "slow": 3}]})"};
