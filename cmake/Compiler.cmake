@@ -13,6 +13,14 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   set(CMAKE_CXX_FLAGS_RELWITHDEBINFO "-O1 -g1 -fno-omit-frame-pointer")
 endif()
 
+# dmr_cold(TARGET): no test waits for this code, so that the sanitizer builds, which nobody else
+# uses, do without optimising it: most of what they compile is large headers of libraries.
+function(dmr_cold target)
+  if(DMR_SANITIZER MATCHES "^(address|thread)$")
+    target_compile_options(${target} PRIVATE -O0)
+  endif()
+endfunction()
+
 add_library(dmr_warnings INTERFACE)
 target_compile_options(dmr_warnings INTERFACE -Wall -Wextra -Wconversion -Wshadow -Werror)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU" AND CMAKE_CXX_COMPILER_VERSION VERSION_LESS 13)

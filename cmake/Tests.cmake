@@ -8,9 +8,10 @@ if(NOT DMR_SANITIZER STREQUAL "")
   set(DMR_TEST_PREFIX "${DMR_SANITIZER}/")
 endif()
 
-# dmr_add_tests(TARGET [gtest_discover_tests options]): one ctest entry for each test of a
-# GoogleTest executable.
+# dmr_add_tests(TARGET [PROPERTIES ...]): one ctest entry for each test of a GoogleTest executable.
+# Under a sanitizer one for each suite: to start a process takes it longer than most tests.
 function(dmr_add_tests target)
+  cmake_parse_arguments(arg "" "" "PROPERTIES" ${ARGN})
   # A test's own code is many short functions, each run once: optimising them takes longer.
   if(NOT DMR_SANITIZER STREQUAL "")
     target_compile_options(${target} PRIVATE -O0)
@@ -19,5 +20,26 @@ function(dmr_add_tests target)
   endif()
   # The one large header that each of its files needs.
   target_precompile_headers(${target} PRIVATE <gtest/gtest.h>)
-  gtest_discover_tests(${target} TEST_PREFIX "${DMR_TEST_PREFIX}" DISCOVERY_TIMEOUT 120 ${ARGN})
+  if(NOT DMR_SANITIZER STREQUAL "")
+    dmr_discover_suites(${target} ${arg_PROPERTIES})
+  elseif(arg_PROPERTIES)
+    gtest_discover_tests(${target} DISCOVERY_TIMEOUT 120 PROPERTIES ${arg_PROPERTIES})
+  else()
+    gtest_discover_tests(${target} DISCOVERY_TIMEOUT 120)
+  endif()
+endfunction()
+
+# As gtest_discover_tests, with SuiteTests.cmake.
+function(dmr_discover_suites target)
+  set(listed "${CMAKE_CURRENT_BINARY_DIR}/${target}_suites.cmake")
+  set(script "${PROJECT_SOURCE_DIR}/cmake/SuiteTests.cmake")
+  add_custom_command(TARGET ${target} POST_BUILD BYPRODUCTS "${listed}" VERBATIM
+    COMMAND "${CMAKE_COMMAND}" -D "PROGRAM=$<TARGET_FILE:${target}>" -D "OUT=${listed}"
+            -D "FOLDER=${CMAKE_CURRENT_BINARY_DIR}" -D "PREFIX=${DMR_TEST_PREFIX}"
+            -D "PROPERTIES=${ARGN}" -P "${script}")
+  set_property(TARGET ${target} APPEND PROPERTY LINK_DEPENDS "${script}")
+  set(include "${CMAKE_CURRENT_BINARY_DIR}/${target}_include.cmake")
+  file(WRITE "${include}" "if(EXISTS [[${listed}]])\n  include([[${listed}]])\nelse()\n"
+       "  add_test([[${DMR_TEST_PREFIX}${target}_NOT_BUILT]] NOT_BUILT)\nendif()\n")
+  set_property(DIRECTORY APPEND PROPERTY TEST_INCLUDE_FILES "${include}")
 endfunction()

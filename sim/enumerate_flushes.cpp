@@ -73,14 +73,24 @@ void lose_power_and_check(Life& life) {
   }
 }
 
+// The whole workload and a stop; all flushes from this one on are refused, 0: none is. Returns how
+// many there were.
+u64 leave(Life& life, u64 at) {
+  Machine& m = life.machine;
+  const u64 before = m.host.flushes();
+  m.host.troubles.flush_refused_at = at == 0 ? 0 : before + at;
+  m.host.troubles.flushes_stay_refused = true;
+  for (auto& disk : m.disks) disk->ailment.cache_kept = false;
+  (void)life.work();
+  if (!m.oracle.broken()) (void)m.close();
+  m.host.troubles = HostTroubles{};
+  return m.host.flushes() - before;
+}
+
 // True when the power was cut before what it was to be cut in had ended. 0 events: behind the end.
 bool restart_and_cut(Life& life, u64 events) {
   Machine& m = life.machine;
-  for (auto& disk : m.disks) disk->ailment.cache_kept = false;
-  (void)life.work();
   if (m.oracle.broken()) return false;
-  (void)m.close();
-  m.host.troubles = HostTroubles{};
   if (m.open() != Status::ok) {
     m.oracle.fail(Rule::damage_is_noticed, "cannot be opened, although only a flush was refused");
     return false;
@@ -103,26 +113,20 @@ bool restart_and_cut(Life& life, u64 events) {
 
 Enumeration enumerate_restarts_after_refusals(u64 seed, u32 spares) {
   Enumeration all;
-  u64 flushes = 1;  // the first case shows how many there are
-  for (u64 at = 0; at <= flushes && all.ok(); ++at) {
+  const u64 without_fua = seed - seed % 2;  // disks that have none of their own
+  Life whole(without_fua, spares);
+  all.points = leave(whole, 0);
+  for (u64 at = 1; at <= all.points && all.ok(); ++at) {
+    Life life(without_fua, spares);
+    (void)leave(life, at);
+    const OffState left = life.off_state();
     bool goes_on = true;
     for (u64 events = 0; goes_on && all.ok(); ++events) {
-      Life life(seed - seed % 2, spares);  // disks without FUA of their own
-      SimHost& host = life.machine.host;
-      const u64 before = host.flushes();
-      host.troubles.flush_refused_at = at == 0 ? 0 : before + at;
-      host.troubles.flushes_stay_refused = true;
-      if (at == 0) {
-        (void)life.work();
-        (void)life.machine.close();
-        flushes = host.flushes() - before;
-        break;
-      }
+      life.restore(left);
       goes_on = restart_and_cut(life, events) || events == 0;
-      take(all, life, fmt::format("flush {} of {} is refused, {} events", at, flushes, events));
+      take(all, life, fmt::format("flush {} of {} is refused, {} events", at, all.points, events));
     }
   }
-  all.points = flushes;
   return all;
 }
 
