@@ -13,8 +13,8 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   set(CMAKE_CXX_FLAGS_RELWITHDEBINFO "-O1 -g1 -fno-omit-frame-pointer")
 endif()
 
-# dmr_cold(TARGET): no test waits for this code, so that the sanitizer builds, which nobody else
-# uses, do without optimising it: most of what they compile is large headers of libraries.
+# dmr_cold(TARGET): mostly large headers of libraries. The sanitizer builds, which only tests use,
+# do without optimising it: that takes them longer than the tests would save by it.
 function(dmr_cold target)
   if(DMR_SANITIZER MATCHES "^(address|thread)$")
     target_compile_options(${target} PRIVATE -O0)

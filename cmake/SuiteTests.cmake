@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Run once a test program is built: writes OUT, which registers one ctest entry for each suite of
 # PROGRAM, and for each test of a parameterised suite, whose tests are long. PREFIX goes before
-# their names, PROPERTIES (a list) to each.
-execute_process(COMMAND "${PROGRAM}" --gtest_list_tests OUTPUT_VARIABLE listing
+# their names, PROPERTIES (a list of words) to each; they run in FOLDER.
+cmake_minimum_required(VERSION 3.25)
+execute_process(COMMAND "${PROGRAM}" --gtest_list_tests OUTPUT_VARIABLE listing TIMEOUT 120
                 COMMAND_ERROR_IS_FATAL ANY)
-string(REGEX REPLACE "[[;]" "" listing "${listing}")
+# What a parameter looks like may hold anything, brackets included, which would join lines.
+string(REGEX REPLACE " +#[^\n]*" "" listing "${listing}")
+string(REGEX REPLACE "[][;]" "" listing "${listing}")
 string(REPLACE "\n" ";" lines "${listing}")
 set(filters "")
 set(suite "")

@@ -120,7 +120,7 @@ class SimDisk {
   [[nodiscard]] const Data& newest(Sector sector) const;
   [[nodiscard]] const Data& durable(Sector sector) const { return cells_[sector.value].durable; }
   void overwrite(Sector sector, Data data);
-  // What is on it and in its cache, to go back to it; faults stay as they are.
+  // What is on it and in its cache, to go back to it; its troubles stay as they are.
   struct Image {
     std::vector<Data> cells;
     std::vector<std::pair<u32, std::vector<CachedWrite>>> cached;

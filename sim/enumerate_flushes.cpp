@@ -122,7 +122,7 @@ Enumeration enumerate_restarts_after_refusals(u64 seed, u32 spares) {
     const OffState left = life.off_state();
     bool goes_on = true;
     for (u64 events = 0; goes_on && all.ok(); ++events) {
-      life.restore(left);
+      life.replay(left);
       goes_on = restart_and_cut(life, events) || events == 0;
       take(all, life, fmt::format("flush {} of {} is refused, {} events", at, all.points, events));
     }

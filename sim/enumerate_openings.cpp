@@ -124,7 +124,7 @@ void strike_each(Enumeration& all, Life& life, const OffState& left, u32 way, co
     u64 length = 1;
     for (u64 events = 0; events < length && all.ok();
          events += events == 0 ? 1 + at % stride : stride) {
-      life.restore(left);
+      life.replay(left);
       const Struck struck = open_and_lose(life, blow, at, events);
       if (events == 0) {
         length = struck.events;

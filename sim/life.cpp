@@ -120,6 +120,7 @@ OffState Life::power_off() {
     state.disks.back().cached.clear();  // `open` has it
   }
   state.oracle.emplace(machine.oracle);
+  state.random = machine.world.random();
   return state;
 }
 
@@ -127,6 +128,7 @@ OffState Life::off_state() const {
   OffState state;
   for (const auto& disk : machine.disks) state.disks.push_back(disk->save());
   state.oracle.emplace(machine.oracle);
+  state.random = machine.world.random();
   return state;
 }
 
@@ -135,6 +137,11 @@ void Life::restore(const OffState& state) {
   for (Member m = 0; m < machine.disks.size(); ++m) machine.disks[m]->restore(state.disks[m]);
   std::destroy_at(&machine.oracle);
   std::construct_at(&machine.oracle, *state.oracle);
+}
+
+void Life::replay(const OffState& state) {
+  restore(state);
+  machine.world.random() = state.random;
 }
 
 }  // namespace dmr::sim

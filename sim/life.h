@@ -22,6 +22,7 @@ struct OffState {
   std::vector<SimDisk::Image> disks;
   std::vector<Open> open;
   std::optional<Oracle> oracle;
+  Random random{0};  // of the world
 };
 
 class Life {
@@ -49,6 +50,9 @@ class Life {
   // The same without a power cut: the volume is closed, and what its disks have cached stays there.
   [[nodiscard]] OffState off_state() const;
   void restore(const OffState& state);
+  // And what follows happens as it would have then: two cases differ in nothing but what is done
+  // to them.
+  void replay(const OffState& state);
 
   Machine machine;
 

@@ -29,6 +29,7 @@ class World {
   // A number that grows with every call: orders what happens at the same time.
   u64 stamp() { return ++stamp_; }
   [[nodiscard]] Random& random() { return random_; }
+  [[nodiscard]] const Random& random() const { return random_; }
 
   void after(u64 delay_ns, Lane lane, Action action);
   // Runs the earliest event; false when there is none.

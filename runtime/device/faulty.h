@@ -23,9 +23,9 @@ namespace dmr::runtime {
 //                   "times": 3,                fails that often, then works; default: for ever
 //                   "healed_by_write": true,   a write takes away the fault of its sectors
 //                   "torn": true,              a failing write has stored the good sectors around
-//                   "slow_ms": 250,            default 0
-//                   "held_ms": 60000 } ],      reads begin with {"release": true}; after that long
-//                                              they fail with ETIMEDOUT
+//                   "slow_ms": 250,            default 0, at most an hour
+//                   "held_ms": 60000 } ],      reads begin with {"release": true}; after that long,
+//                                              at most an hour, they fail with ETIMEDOUT
 //     "flush_error": "EIO",                    every flush fails; default "none"
 //     "gone": false, "gone_error": "ENODEV",   everything fails
 //     "gone_after": 1000 }                     gone after so many more I/Os

@@ -179,6 +179,7 @@ TEST_F(LayersTest, FaultyPlanWithAMistakeIsRefusedInWords) {
     ASSERT_FALSE(opened) << plan;
     EXPECT_NE(opened.error().message.find("bad.json"), std::string::npos);
   }
+  open_faulty({{"ranges", {{{"sector", 1}, {"slow_ms", 3'600'000}, {"held_ms", 3'600'000}}}}});
 }
 
 TEST_F(LayersTest, VolatileCacheKeepsWritesUntilTheFlush) {
